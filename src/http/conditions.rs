@@ -1,9 +1,9 @@
-//! Entity tags, and the conditions of requests that name them (RFC 9110, 8.8.3 and 13).
+//! Entity tags, and conditional requests that name them (RFC 9110, 8.8.3 and 13).
 //!
 //! ```text
-//! ETag: "00c0ffee-7.m4s"                      what is sent
-//! If-None-Match: W/"a", "00c0ffee-7.m4s"      not again, if it is still one of these
-//! If-Range: "00c0ffee-7.m4s"                  no part of anything else than this
+//! ETag: "00c0ffee-7.m4s"                      the tag of a response
+//! If-None-Match: W/"a", "00c0ffee-7.m4s"      send no body if the tag is one of these
+//! If-Range: "00c0ffee-7.m4s"                  send a range only if this is the tag
 //! ```
 //!
 //! All tags are strong: equal tags mean equal bytes.
@@ -13,11 +13,11 @@ use std::fmt::{Display, Write};
 use super::Method;
 use super::head::{Field, Head};
 
-/// Length of most tags, in bytes.
+/// The length of most tags, in bytes.
 const USUAL_LEN: usize = 32;
 
-/// FNV-1a over eight bytes at a time, with the upper bits folded down. Tells bytes apart that differ by
-/// accident; it is no defense against somebody who wants equal hashes.
+/// Hashes bytes with FNV-1a, eight bytes at a time, with the upper bits folded down. Distinguishes
+/// contents that differ by accident; it is no defense against anyone who wants equal hashes.
 pub const fn hash(bytes: &[u8]) -> u64 {
     const fn step(hash: u64, bytes: u64) -> u64 {
         let hash = (hash ^ bytes).wrapping_mul(0x0100_0000_01B3);
@@ -37,23 +37,23 @@ pub const fn hash(bytes: &[u8]) -> u64 {
     step(hash, bytes.len() as u64)
 }
 
-/// Makes a tag of a name or a hash that changes with the content.
+/// Makes a tag from a name or hash that changes with the content.
 pub fn tag(name: &dyn Display) -> String {
     let mut tag = String::with_capacity(USUAL_LEN);
-    // A string takes everything.
+    // Writing to a string never fails.
     let _ = write!(tag, "\"{name}\"");
     tag
 }
 
-/// Whether a list of tags, as [`Head::known_tags`] returns it, contains this one. A weak tag matches too
-/// (13.1.2).
+/// Whether a list of tags, as [`Head::known_tags`] returns it, contains this tag. A weak tag matches as
+/// well (13.1.2).
 pub fn lists(known: &str, tag: &str) -> bool {
     let mut tags = known.split(',').map(|tag| tag.trim_matches([' ', '\t']));
     tags.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
 impl<'a> Head<'a> {
-    /// The tags of what the client has already, each followed by a comma.
+    /// Returns the tags of the contents that the client already has, each followed by a comma.
     pub fn known_tags(&self) -> String {
         let mut all = String::new();
         for value in self.values("if-none-match") {
@@ -62,8 +62,8 @@ impl<'a> Head<'a> {
         all
     }
 
-    /// The header Range, if it applies to a response with this tag: only for GET (14.2), and only if
-    /// If-Range is absent or names the tag. A date there never matches (13.1.5).
+    /// Returns the header Range, if it applies to a response with this tag: only for GET (14.2), and
+    /// only if If-Range is absent or names the tag. A date in If-Range never matches (13.1.5).
     pub fn range(&self, tag: &str) -> Option<&'a str> {
         let is_meant = match self.field("if-range") {
             Field::Absent => true,
@@ -145,7 +145,7 @@ mod tests {
             ("GET", "", true),
             ("GET", "If-Range: \"1a-7.m4s\"\r\n", true),
             ("GET", "If-Range:\t\"1a-7.m4s\" \r\n", true),
-            // The comparison is a strong one.
+            // If-Range requires a strong comparison.
             ("GET", "If-Range: W/\"1a-7.m4s\"\r\n", false),
             ("GET", "If-Range: \"1a-8.m4s\"\r\n", false),
             ("GET", "If-Range: \"1a-7.m4s\", \"b\"\r\n", false),

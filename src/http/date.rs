@@ -4,14 +4,14 @@ use std::fmt;
 
 use crate::calendar;
 
-/// The earliest believable time, in seconds since 1970 (2023): an earlier one comes from a clock that
+/// The earliest plausible time, in seconds since 1970 (2023): an earlier time comes from a clock that
 /// wasn't set. A server without a clock sends no date (RFC 9110, 6.6.1).
 pub(crate) const EARLIEST: u64 = 1_700_000_000;
 
 const WEEKDAYS: &str = "ThuFriSatSunMonTueWed";
 const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
-/// Writes a time in seconds since 1970, as it stands in headers.
+/// Writes a time, given in seconds since 1970, in the format of headers.
 pub fn write(out: &mut impl fmt::Write, seconds: u64) -> fmt::Result {
     let [year, month, day, hour, minute, second] = calendar::fields(seconds);
     let weekday = name(WEEKDAYS, seconds / 86_400 % 7);
@@ -35,7 +35,7 @@ mod tests {
     #[test]
     fn dates_match_the_rfc() {
         for (seconds, expected) in [
-            // RFC 9110, 5.6.7.
+            // The example of RFC 9110, 5.6.7.
             (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
             (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
             (951_782_400, "Tue, 29 Feb 2000 00:00:00 GMT"),

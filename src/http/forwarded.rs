@@ -1,12 +1,12 @@
-//! The client behind a proxy, from the fields X-Forwarded-For and Forwarded (RFC 7239).
+//! The client behind a proxy, as named by the fields X-Forwarded-For and Forwarded (RFC 7239).
 //!
 //! ```text
 //! X-Forwarded-For: 203.0.113.5, 10.0.0.7                     each proxy appends its peer
 //! Forwarded: for=203.0.113.5, for="[2001:db8::1]:4711";proto=https
 //! ```
 //!
-//! Entries on the left may have been made up by the client itself. So the fields are read from the
-//! right: the first address that isn't a trusted proxy is the client.
+//! Entries on the left may be forged by the client. So the fields are read from the right: the first
+//! address that isn't a trusted proxy is the client.
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -15,14 +15,14 @@ use super::Head;
 /// The client that a field names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
-    /// At this address; with port 0 where the field has none.
+    /// A client at this address; the port is 0 if the field has none.
     At(SocketAddr),
-    /// The address isn't given, or can't be parsed.
+    /// A client whose address isn't given, or can't be parsed.
     Hidden,
 }
 
 /// Whether a proxy may have forwarded a request: one of the fields that proxies add is present, whatever
-/// it holds. nginx adds none by itself, but forwards requests in HTTP/1.0.
+/// its value. nginx doesn't add any by default, but forwards requests in HTTP/1.0.
 pub(crate) fn is_forwarded(head: &Head) -> bool {
     let mut names = head.names().map(str::to_ascii_lowercase);
     names.any(|name| {
@@ -33,8 +33,8 @@ pub(crate) fn is_forwarded(head: &Head) -> bool {
     })
 }
 
-/// The client that sent a request to the trusted proxies, whose addresses satisfy `is_ours`; `None` if
-/// there is no field. If both fields are present and disagree, the client is hidden.
+/// Returns the client that sent a request to the trusted proxies, whose addresses satisfy `is_ours`;
+/// `None` if no field names a client. If both fields are present and disagree, the client is hidden.
 pub fn sender(head: &Head, is_ours: &dyn Fn(IpAddr) -> bool) -> Option<Sender> {
     let mut commas = None;
     for value in head.values("x-forwarded-for") {
@@ -52,8 +52,8 @@ pub fn sender(head: &Head, is_ours: &dyn Fn(IpAddr) -> bool) -> Option<Sender> {
     }
 }
 
-/// Takes the next client from the left. What remains is the rightmost address that isn't ours, or else
-/// the leftmost of all.
+/// Processes the next client from the left. In the end `found` is the rightmost address that isn't a
+/// trusted proxy, or else the leftmost of all.
 fn note(found: &mut Option<Sender>, next: Sender, is_ours: &dyn Fn(IpAddr) -> bool) {
     let is_proxy = matches!(next, Sender::At(address) if is_ours(address.ip()));
     if found.is_none() || !is_proxy {
@@ -61,7 +61,7 @@ fn note(found: &mut Option<Sender>, next: Sender, is_ours: &dyn Fn(IpAddr) -> bo
     }
 }
 
-/// Whether two fields name the same client. The port may be in one of them only.
+/// Whether two fields name the same client. The port may be missing in one of them.
 fn is_same(one: Sender, other: Sender) -> bool {
     match (one, other) {
         (Sender::At(one), Sender::At(other)) => one.ip() == other.ip(),
@@ -69,8 +69,8 @@ fn is_same(one: Sender, other: Sender) -> bool {
     }
 }
 
-/// Calls a function with the client that each element of Forwarded names. Commas separate elements, and
-/// semicolons pairs, except in quotes.
+/// Calls `act` with the client that each element of Forwarded names. Commas separate elements, and
+/// semicolons pairs, except inside quotes.
 fn each_element(value: &[u8], act: &mut dyn FnMut(Sender)) {
     let mut is_quoted = false;
     let mut is_escaped = false;
@@ -88,7 +88,7 @@ fn each_element(value: &[u8], act: &mut dyn FnMut(Sender)) {
         }
     }
     let rest = value.get(start..).unwrap_or_default();
-    // A client's open quote swallows what the proxy appended.
+    // A quote that the client left open swallows what the proxy appended.
     act(if is_quoted {
         Sender::Hidden
     } else {
@@ -96,10 +96,11 @@ fn each_element(value: &[u8], act: &mut dyn FnMut(Sender)) {
     });
 }
 
-/// Parses `for=192.0.2.60;proto=http;by=203.0.113.43`, in which one pair names the client.
+/// Parses an element such as `for=192.0.2.60;proto=http;by=203.0.113.43`, in which one pair names the
+/// client.
 fn element(text: &[u8]) -> Sender {
     let mut found = None;
-    // Quoted semicolons are split at too, but no value that can be an address has one.
+    // This also splits at quoted semicolons, but no valid address contains one.
     for pair in text.split(|byte| *byte == b';') {
         let pair = pair.trim_ascii();
         let (Some(name), Some(b'=')) = (pair.get(..3), pair.get(3)) else {
@@ -116,17 +117,17 @@ fn element(text: &[u8]) -> Sender {
     found.unwrap_or(Sender::Hidden)
 }
 
-/// Removes the quotes around a value. Addresses need no escapes, so those aren't decoded.
+/// Removes the quotes around a value. Escapes aren't decoded, since addresses don't need them.
 fn unquoted(value: &[u8]) -> Option<&[u8]> {
     match value.strip_prefix(b"\"") {
         Some(rest) => rest.strip_suffix(b"\""),
-        // Brackets and colons have to be in quotes, but some proxies leave those out.
+        // Brackets and colons must be quoted, but some proxies omit the quotes.
         None => Some(value),
     }
 }
 
-/// Parses `192.0.2.43`, `192.0.2.43:4711`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:4711`.
-/// Anything else (`unknown`, `_hidden`, nothing) is a hidden client.
+/// Parses `192.0.2.43`, `192.0.2.43:4711`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:4711`. Any
+/// other text (`unknown`, `_hidden`, an empty one) stands for a hidden client.
 fn node(name: &[u8]) -> Sender {
     let name = std::str::from_utf8(name).unwrap_or_default();
     let at = |ip: IpAddr, port| {

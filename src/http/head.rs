@@ -6,20 +6,20 @@
 //! CR LF
 //! ```
 //!
-//! Heads that proxies and servers are known to read differently are refused: lines without CR, folded
-//! lines, a blank before the colon, a second Host, any body.
+//! Heads that proxies and servers are known to interpret differently are refused: lines without CR,
+//! folded lines, a space before the colon, a second Host, any body.
 
 use core::net::Ipv6Addr;
 
 use super::{Rejected, Status};
 
-/// Longest head, in bytes.
+/// The longest head, in bytes.
 pub const MAX_HEAD_LEN: usize = 8 * 1024;
 
-/// Most headers in a request.
+/// The maximum number of headers in a request.
 pub(crate) const MAX_HEADERS: usize = 64;
 
-/// Finds the end of a head among bytes that come in pieces.
+/// Finds the end of a head in bytes that arrive in pieces.
 #[derive(Debug, Default)]
 pub struct HeadReader {
     /// The number of bytes searched so far.
@@ -29,8 +29,8 @@ pub struct HeadReader {
 }
 
 impl HeadReader {
-    /// Searches the bytes that are new since the last call; `bytes` holds all of the head so far.
-    /// Returns the length of the head, including the empty line, once it is complete.
+    /// Searches the bytes that are new since the last call; `bytes` is all of the head so far. Once the
+    /// head is complete, returns its length, including the empty line.
     pub fn find(&mut self, bytes: &[u8]) -> Result<Option<usize>, Rejected> {
         if let (0, Some(first)) = (self.seen, bytes.first()) {
             check_first(*first)?;
@@ -44,7 +44,7 @@ impl HeadReader {
                 return Err(malformed("a line that doesn't end in CR LF"));
             }
             if *byte == b'\n' {
-                // An empty line ahead of the request is left over from the one before (RFC 9112,
+                // An empty line before the request is a leftover of the previous request (RFC 9112,
                 // 2.2).
                 if index == self.line_start + 1 && index > 1 {
                     return Ok(Some(index + 1));
@@ -80,7 +80,7 @@ const TLS: Rejected = Rejected {
     why: "TLS (https://) on the HTTP port, expected http://",
 };
 
-/// An RTMP client on the wrong port.
+/// The error for an RTMP client on the HTTP port.
 pub const RTMP: Rejected = Rejected {
     status: Status::BadRequest,
     why: "RTMP on the HTTP port, expected http://",
@@ -89,32 +89,32 @@ pub const RTMP: Rejected = Rejected {
 /// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// Returns a resource.
+    /// GET: requests a resource.
     Get,
-    /// Returns the head of the response to GET.
+    /// HEAD: requests only the head of the response to GET.
     Head,
-    /// Returns which methods are allowed.
+    /// OPTIONS: requests the allowed methods.
     Options,
-    /// Removes a resource.
+    /// DELETE: removes a resource.
     Delete,
     /// A method that this server doesn't know.
     Other,
 }
 
-/// A header that may occur once.
+/// The value of a header that may occur only once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Field<'a> {
     /// There is no such header.
     #[default]
     Absent,
-    /// One header, with this value.
+    /// One header with this value.
     Text(&'a str),
-    /// One header that isn't UTF-8, or several.
+    /// One header that isn't UTF-8, or several headers.
     Unreadable,
 }
 
 impl<'a> Field<'a> {
-    /// The value, if it can be read.
+    /// Returns the value, if it is readable.
     pub fn text(self) -> Option<&'a str> {
         match self {
             Field::Text(text) => Some(text),
@@ -123,23 +123,24 @@ impl<'a> Field<'a> {
     }
 }
 
-/// A complete and valid request head, which borrows the bytes that it was read from.
+/// A complete and valid request head. Borrows the bytes that it was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head<'a> {
-    /// Header lines, each with its end.
+    /// The header lines, each with its line end.
     lines: &'a [u8],
     method: Method,
     is_1_1: bool,
     path: &'a str,
     query: Option<&'a str>,
-    /// From the target, or else from the header; empty without both.
+    /// The host, from the target or else from the header; empty if both are missing.
     host: &'a str,
 }
 
 impl<'a> Head<'a> {
-    /// Parses what [`HeadReader`] found to be a head.
+    /// Parses the bytes that [`HeadReader`] recognized as a head.
     #[inline(never)] // Keeps the table of headers off the stack of what handles the request.
     pub fn parse(bytes: &'a [u8]) -> Result<Head<'a>, Rejected> {
+        // `HeadReader` allows one empty line before the request line.
         let bytes = bytes.strip_prefix(b"\r\n").unwrap_or(bytes);
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
@@ -171,17 +172,18 @@ impl<'a> Head<'a> {
         Ok(head)
     }
 
-    /// The method.
+    /// Returns the method.
     pub fn method(&self) -> Method {
         self.method
     }
 
-    /// Whether the client speaks HTTP/1.1, not 1.0.
+    /// Whether the client speaks HTTP/1.1 instead of 1.0.
     pub fn is_1_1(&self) -> bool {
         self.is_1_1
     }
 
-    /// The path as it came, percent signs included; begins with a slash, or is `*` for OPTIONS.
+    /// Returns the path as received, still percent-encoded. It begins with a slash, or is `*` for
+    /// OPTIONS.
     pub fn path(&self) -> &'a str {
         match self.path {
             "" => "/",
@@ -189,19 +191,19 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The part of the target after the question mark, as it came.
+    /// Returns the part of the target after the question mark, as received.
     pub fn query(&self) -> Option<&'a str> {
         self.query
     }
 
-    /// The server's name as the client knows it, with the port unless that is the default:
+    /// Returns the server's name as the client knows it, with the port unless it is the default:
     /// `camera:8080`. Empty if an HTTP/1.0 client doesn't send it.
     pub fn host(&self) -> &'a str {
         self.host
     }
 
-    /// The header with this name. For decisions that allow something in the absence of a header: an
-    /// unreadable one isn't absent.
+    /// Returns the header with this name. For decisions that allow something if a header is absent: an
+    /// unreadable header doesn't count as absent.
     pub fn field(&self, name: &str) -> Field<'a> {
         let mut values = self.values(name);
         match (values.next(), values.next()) {
@@ -213,12 +215,12 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The value of the header with this name, if there is exactly one and it is UTF-8.
+    /// Returns the value of the header with this name, if there is exactly one and it is UTF-8.
     pub fn header(&self, name: &str) -> Option<&'a str> {
         self.field(name).text()
     }
 
-    /// The values of all headers with this name, in order.
+    /// Returns the values of all headers with this name, in order.
     pub fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         let headers = self.headers();
         headers
@@ -226,7 +228,7 @@ impl<'a> Head<'a> {
             .map(|(_, value)| value)
     }
 
-    /// The names of all headers, in order.
+    /// Returns the names of all headers, in order.
     pub fn names(&self) -> impl Iterator<Item = &'a str> {
         // Valid names are ASCII.
         self.headers().map(|(name, _)| text(name))
@@ -242,7 +244,7 @@ impl<'a> Head<'a> {
         let takes = |wanted: &str, is_zero: bool| {
             self.has_value("accept-encoding", &|value| {
                 let (coding, weight) = value.split_once(';').unwrap_or((value, "q=1"));
-                // From 0 to 1, with up to three decimals.
+                // The weight is a number from 0 to 1, with up to three decimals.
                 let is_none = weight.contains('0') && !weight.contains(|c| matches!(c, '1'..='9'));
                 coding.trim_ascii_end().eq_ignore_ascii_case(wanted) && is_none == is_zero
             })
@@ -258,8 +260,8 @@ impl<'a> Head<'a> {
             && self.values("connection").all(is_readable)
     }
 
-    /// Whether a browser sent the request. Browsers leave out Origin and Sec-Fetch headers in requests to
-    /// the page's own site without encryption, so their common prefix of User-Agent counts too.
+    /// Whether a browser sent the request. In unencrypted requests to the page's own site, browsers omit
+    /// Origin and Sec-Fetch headers, so the common prefix of their User-Agent counts as well.
     pub(crate) fn is_browser(&self) -> bool {
         let is_of_browsers = |name: &[u8]| {
             let start = name.get(.."sec-fetch-".len()).unwrap_or_default();
@@ -269,13 +271,13 @@ impl<'a> Head<'a> {
         agent.starts_with("Mozilla/") || self.headers().any(|(name, _)| is_of_browsers(name))
     }
 
-    /// Names and values of all headers, without the blanks around the values.
+    /// Returns the names and values of all headers, without the whitespace around the values.
     fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let lines = self.lines.split(|byte| *byte == b'\n');
         lines.filter_map(|line| {
             let colon = line.iter().position(|byte| *byte == b':')?;
             let (name, value) = line.split_at_checked(colon)?;
-            // Removes blanks, and the CR at the end of the line.
+            // Removes whitespace, and the CR at the end of the line.
             Some((name, value.strip_prefix(b":")?.trim_ascii()))
         })
     }
@@ -311,6 +313,7 @@ impl<'a> Head<'a> {
         if lengths > 1 || !is_number {
             return Err(malformed("a Content-Length that isn't one number"));
         }
+        // A body of zero bytes is allowed: it can't hide another request.
         if length.bytes().any(|byte| byte != b'0') {
             let why = "a request with a body (Content-Length), expected none";
             return Err(Rejected::new(Status::ContentTooLarge, why));
@@ -318,7 +321,7 @@ impl<'a> Head<'a> {
         Ok(())
     }
 
-    /// Takes the host from the header Host, of which there must be exactly one (RFC 9112, 3.2).
+    /// Sets the host from the header Host, which must occur exactly once (RFC 9112, 3.2).
     fn set_host(&mut self) -> Result<(), Rejected> {
         match (self.count("host"), self.is_1_1) {
             (0, false) => return Ok(()),
@@ -334,7 +337,7 @@ impl<'a> Head<'a> {
         Ok(())
     }
 
-    /// Splits a target: `/path?query`, `http://host/path?query` or `*`.
+    /// Splits a target such as `/path?query`, `http://host/path?query` or `*`.
     fn set_target(&mut self, target: &'a str) -> Result<(), Rejected> {
         if target.contains('#') {
             return Err(malformed("a target with a fragment"));

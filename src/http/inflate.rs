@@ -1,21 +1,21 @@
-//! Decompresses gzip (RFC 1951, RFC 1952) that the build made: files of the page, for clients that don't
-//! accept gzip.
+//! A decompressor for the gzip files (RFC 1951, RFC 1952) that the build makes: files of the page, for
+//! clients that don't accept gzip.
 //!
-//! Of the three kinds of blocks it knows only those with dynamic codes, which compressed text consists of.
-//! It is small rather than fast.
+//! The decompressor supports only blocks with dynamic codes, of which compressed text consists. It is
+//! small rather than fast.
 
-/// Length of the gzip header, which is skipped (RFC 1952, 2.3).
+/// The length of the gzip header in bytes, which is skipped (RFC 1952, 2.3).
 const HEADER_LEN: usize = 10;
 
 /// The order in which the lengths of the code length codes are stored (RFC 1951, 3.2.7).
 const ORDER: &[u8; 19] =
     b"\x10\x11\x12\0\x08\x07\x09\x06\x0A\x05\x0B\x04\x0C\x03\x0D\x02\x0E\x01\x0F";
 
-/// The number of symbols in both alphabets together.
+/// The maximum number of symbols in both alphabets together.
 const MAX_SYMBOLS: usize = 320;
 
-/// Decompresses a file into `out`; returns its length. `None` if it doesn't fit, or if the build can't
-/// have made the file, as far as that is noticed.
+/// Decompresses a file into `out` and returns its length. Returns `None` if the data doesn't fit, or if
+/// it is recognizably not a file made by the build.
 #[inline(never)] // Keeps its tables off the stack of its callers.
 pub(crate) fn unpack(file: &[u8], out: &mut [u8]) -> Option<usize> {
     let mut input = Input {
@@ -40,7 +40,7 @@ pub(crate) fn unpack(file: &[u8], out: &mut [u8]) -> Option<usize> {
             };
             let count = match symbol {
                 0 => break,
-                // The longest length has a symbol of its own (3.2.5).
+                // The longest length has its own symbol (3.2.5).
                 29 => 258,
                 _ => input.value(symbol - 1, 2) + 3,
             };
@@ -57,8 +57,8 @@ pub(crate) fn unpack(file: &[u8], out: &mut [u8]) -> Option<usize> {
     }
 }
 
-/// A Huffman code (RFC 1951, 3.2.2): how many symbols have a code of each length, and the symbols in
-/// the order of their codes.
+/// A Huffman code (RFC 1951, 3.2.2): the number of symbols with a code of each length, and the symbols
+/// in the order of their codes.
 struct Code {
     counts: [u16; 16],
     symbols: [u16; MAX_SYMBOLS],
@@ -70,7 +70,7 @@ impl Code {
         symbols: [0; MAX_SYMBOLS],
     };
 
-    /// Sets the code from the lengths of its symbols' codes.
+    /// Sets the code from the code lengths of its symbols.
     fn set(&mut self, lengths: &[u8]) {
         let [_, counts @ ..] = &mut self.counts;
         let mut at = 0;
@@ -94,7 +94,7 @@ struct Input<'a> {
 }
 
 impl Input<'_> {
-    /// Returns the next bits; zeros after the end.
+    /// Returns the next `count` bits; zeros after the end.
     fn bits(&mut self, count: usize) -> usize {
         let mut value = 0;
         for place in 0..count {
@@ -110,7 +110,7 @@ impl Input<'_> {
         let [_, counts @ ..] = &code.counts;
         for count in counts {
             let count = usize::from(*count);
-            // The distance from the first code of this length.
+            // The distance of the read bits from the first code of this length.
             bits = bits << 1 | self.bits(1);
             if bits < count {
                 index += bits;
@@ -122,8 +122,8 @@ impl Input<'_> {
         code.symbols.get(index).copied().unwrap_or_default().into()
     }
 
-    /// Returns the value of a length or distance symbol, from 0 on. The symbol has `precision` bits of the
-    /// value, and the rest follows as extra bits, one more for each larger group (3.2.5).
+    /// Returns the value of a length or distance symbol, starting at 0. The symbol contains `precision`
+    /// bits of the value; the rest follows as extra bits, one more for each larger group (3.2.5).
     fn value(&mut self, symbol: usize, precision: usize) -> usize {
         let size = 1 << precision;
         match (symbol >> precision).checked_sub(1) {
@@ -132,7 +132,7 @@ impl Input<'_> {
         }
     }
 
-    /// Reads the two codes of a block: for literals and lengths, and for distances (3.2.7).
+    /// Reads the two codes of a block: one for literals and lengths, one for distances (3.2.7).
     fn read_codes(&mut self, codes: &mut [Code; 2]) -> Option<()> {
         let literals = self.bits(5) + 257;
         let count = literals + self.bits(5) + 1;
@@ -141,7 +141,8 @@ impl Input<'_> {
             *lengths.get_mut(usize::from(*place))? = self.bits(3) as u8;
         }
         let [literal, distance] = codes;
-        // The code for lengths is only needed until the others are known.
+        // The code for code lengths is only needed until the other codes are known, so it uses the
+        // distance code's memory.
         distance.set(lengths.get(..ORDER.len())?);
         let (mut at, mut last) = (0, 0);
         while at < count {

@@ -1,15 +1,14 @@
-//! HTTP/1.x as far as a live server needs it: bytes in, values out. No sockets, no threads, no
-//! clocks.
+//! HTTP/1.x, as far as a live server needs it: bytes in, values out. No sockets, no threads, no clocks.
 //!
 //! ```text
 //! bytes -> head::HeadReader -> head::Head -> route::Route -> a handler
 //! bytes <-------------------- response::Response <----------/
 //! ```
 //!
-//! Requests with a body are refused, so there is no disagreement on where a body ends (request
-//! smuggling). A connection that was upgraded speaks [`websocket`].
+//! Requests with a body are refused, so there can be no disagreement about where a body ends (request
+//! smuggling). An upgraded connection speaks [`websocket`].
 //!
-//! Section numbers in these modules belong to the RFC that the module names.
+//! Section numbers in these modules refer to the RFC that the module names.
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used))]
 
@@ -29,12 +28,12 @@ pub use head::{Head, Method};
 pub use response::{Response, Status};
 pub use route::Route;
 
-/// A request that is refused before its target is looked at.
+/// A request that is refused before its target is examined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rejected {
     /// The status of the response.
     pub status: Status,
-    /// What came, or what was expected: for client and log. Contains no text of the request.
+    /// What was received or expected, for the client and the log. Contains no text from the request.
     pub why: &'static str,
 }
 

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Decodes a text once. `None` for a percent sign without two digits, unless it is `lenient` and keeps
-/// those as they are, and for a result that isn't UTF-8.
+/// Decodes a text once. Returns `None` for a percent sign without two digits, which is kept unchanged if
+/// `lenient`, and for a result that isn't UTF-8.
 pub fn decode(text: &str, lenient: bool) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(text.into());
@@ -33,7 +33,7 @@ pub fn decode(text: &str, lenient: bool) -> Option<Cow<'_, str>> {
     String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
-/// Encodes a path: everything outside `A-Z a-z 0-9 . _ -` and the slash.
+/// Encodes a path: every byte except `A-Z a-z 0-9 . _ -` and the slash.
 pub fn encode(path: &str) -> String {
     let mut text = String::with_capacity(path.len());
     for byte in path.bytes() {

@@ -1,4 +1,4 @@
-//! The query of a request, as browsers encode it.
+//! The query of a request, in the encoding that browsers use.
 //!
 //! ```text
 //! join=gop&key=%77atch%2Dit      key -> watch-it
@@ -8,12 +8,12 @@ use std::borrow::Cow;
 
 use super::percent;
 
-/// Longest query that is read, in bytes: as long as the names of streams over RTMP, which have
-/// queries too.
+/// The longest query in bytes that is read: the limit of stream names over RTMP, which may have queries
+/// as well.
 const MAX_LEN: usize = 1024;
 
-/// Returns the value of the first parameter of this name, percent-decoded once. A parameter stays
-/// as it is if decoding it gives an `&` or isn't UTF-8.
+/// Returns the value of the first parameter with this name, percent-decoded once. A parameter isn't
+/// decoded if the result would contain an `&`, or not be UTF-8.
 pub fn value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     if query.len() > MAX_LEN {
         return None;
@@ -67,7 +67,7 @@ mod tests {
             ("key", None),
             ("Key=a", None),
             ("xkey=a", None),
-            // No parameter of its own.
+            // An encoded `&` doesn't begin a parameter.
             ("note=%26key=a", None),
             ("note=%26key%3Da", None),
         ] {

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-/// The range lies outside the body: status 416.
+/// A range that lies outside the body, answered with status 416.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unsatisfiable;
 
-/// Returns the bytes that a Range header asks for, of a body of `len` bytes. `None` means the whole body:
+/// Returns the range that a Range header requests of a body of `len` bytes. `None` means the whole body:
 /// without a header, and for several ranges, other units, or a malformed header (14.2).
 pub fn parse(header: Option<&str>, len: u64) -> Result<Option<Range<u64>>, Unsatisfiable> {
     let Some((first, last)) = header.and_then(bounds) else {
@@ -24,7 +24,7 @@ pub fn parse(header: Option<&str>, len: u64) -> Result<Option<Range<u64>>, Unsat
     Ok(Some(range))
 }
 
-/// The value of Content-Range: `bytes 0-499/1234`, or `bytes */1234` without a range.
+/// Returns the value of Content-Range: `bytes 0-499/1234`, or `bytes */1234` without a range.
 pub(crate) fn content_range(range: Option<&Range<u64>>, len: u64) -> String {
     match range {
         Some(Range { start, end }) => format!("bytes {start}-{}/{len}", end.saturating_sub(1)),
@@ -41,7 +41,7 @@ fn bounds(header: &str) -> Option<(Option<u64>, Option<u64>)> {
     Some((number(first)?, number(last)?))
 }
 
-/// Parses a number, or an empty text as `None`. A number that is too large becomes the largest.
+/// Parses a number; an empty text gives `None`. A number that is too large becomes the largest one.
 fn number(digits: &str) -> Option<Option<u64>> {
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 
 use super::{Rejected, date};
 
-/// Declares [`Status`]: of each its name, its number, and the words after the number.
+/// Declares [`Status`], given the name, the number, and the reason phrase of each status.
 macro_rules! statuses {
     ($($name:ident = $code:literal, $reason:literal;)*) => {
         /// Status codes (RFC 9110, section 15).
@@ -16,7 +16,7 @@ macro_rules! statuses {
         }
 
         impl Status {
-            /// The words after the number.
+            /// Returns the words after the number.
             pub fn reason(self) -> &'static str {
                 match self {
                     $(Status::$name => $reason,)*
@@ -51,21 +51,22 @@ statuses! {
 }
 
 impl Status {
-    /// The number.
+    /// Returns the number.
     pub fn code(self) -> u16 {
         self as u16
     }
 
-    /// Whether a response of this status never has a body (RFC 9110, 6.4.1).
+    /// Whether a response with this status never has a body (RFC 9110, 6.4.1).
     pub(crate) fn is_bodiless(self) -> bool {
         matches!(self.code(), 101 | 204 | 304)
     }
 }
 
-/// How the end of a body is recognized, for the head.
+/// The way in which the head announces the end of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// The number of bytes. For a response to HEAD, that of a response to GET.
+    /// The body has this number of bytes. For a response to HEAD, this is the length of the response to
+    /// GET.
     Known(u64),
     /// The body ends with the connection.
     UntilClose,
@@ -73,22 +74,22 @@ pub enum Length {
     Chunked,
 }
 
-/// See the module's documentation.
+/// A response; see the module's documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// The outcome.
+    /// The status.
     pub status: Status,
-    /// The type of the body; empty without one.
+    /// The content type of the body; empty without a body.
     pub content_type: Cow<'static, str>,
-    /// How long caches may keep it: the value of Cache-Control.
+    /// The value of Cache-Control: how long caches may keep the response.
     pub cache: &'static str,
-    /// Whether pages of other sites may read it (CORS).
+    /// Whether pages of other sites may read the response (CORS).
     pub is_for_all_sites: bool,
-    /// When it was made, in seconds since 1970; unknown if the clock of the machine wasn't set.
+    /// The time of the response in seconds since 1970; unknown if the machine's clock wasn't set.
     pub date: u64,
-    /// Further headers, each with CR LF at its end.
+    /// Additional headers, each with CR LF at its end.
     headers: String,
-    /// The bytes after the head: made for this response, or part of the program.
+    /// The bytes after the head: generated for this response, or part of the program.
     pub body: Cow<'static, [u8]>,
 }
 
@@ -96,7 +97,7 @@ impl Response {
     /// The value of Cache-Control for responses that must not be cached.
     pub(crate) const UNCACHED: &'static str = "no-store";
 
-    /// A response with a body, not to be cached.
+    /// Creates a response with a body that must not be cached.
     pub fn new(
         content_type: impl Into<Cow<'static, str>>,
         body: impl Into<Cow<'static, [u8]>>,
@@ -112,7 +113,7 @@ impl Response {
         }
     }
 
-    /// A response with a status and a line of text that says why.
+    /// Creates a response with a status and a line of text that gives the reason.
     pub fn text(status: Status, why: &str) -> Response {
         let body = if status.is_bodiless() {
             Vec::new()
@@ -124,17 +125,17 @@ impl Response {
         response
     }
 
-    /// "There is nothing of this name": the same for all paths.
+    /// Creates the response for paths that don't exist, the same for all of them.
     pub fn not_found() -> Response {
         Response::text(Status::NotFound, NOT_FOUND)
     }
 
-    /// The response to a method other than those in `allowed`.
+    /// Creates the response to a method that isn't in `allowed`.
     pub(crate) fn method_not_allowed(allowed: &str) -> Response {
         Response::text(Status::MethodNotAllowed, "method not allowed").header("Allow", allowed)
     }
 
-    /// The response to OPTIONS, which browsers send before some requests (CORS preflight).
+    /// Creates the response to OPTIONS, which browsers send before some requests (CORS preflight).
     pub fn options(allowed: &str, is_for_all_sites: bool) -> Response {
         let mut response = Response::text(Status::NoContent, "").header("Allow", allowed);
         response.is_for_all_sites = is_for_all_sites;
@@ -148,7 +149,7 @@ impl Response {
         response
     }
 
-    /// Adds a header. A header whose value has control characters is left out, so that no value can
+    /// Adds a header. A header whose value contains control characters is left out, so that no value can
     /// add lines to a response.
     pub fn header(mut self, name: &'static str, value: &str) -> Response {
         if !value.bytes().any(|byte| byte.is_ascii_control()) {
@@ -160,7 +161,8 @@ impl Response {
         self
     }
 
-    /// The head, up to the empty line. `is_last`: the connection ends after this response.
+    /// Returns the head, including the empty line. `is_last` means that the connection ends after this
+    /// response.
     pub fn head(&self, length: Length, is_last: bool) -> String {
         let mut head = String::with_capacity(USUAL_LEN);
         // Writing to a string never fails.
@@ -172,12 +174,13 @@ impl Response {
         head
     }
 
-    /// All lines but Content-Type, which comes last, and the empty one.
+    /// Writes all lines except Content-Type, which comes last, and the empty line.
     fn write_lines(&self, head: &mut String, length: Length, is_last: bool) -> fmt::Result {
         let is_switching = self.status == Status::SwitchingProtocols;
         let is_last = is_last || length == Length::UntilClose;
         let (code, reason) = (self.status.code(), self.status.reason());
         write!(head, "HTTP/1.1 {code} {reason}\r\n")?;
+        // No date is better than that of a clock that wasn't set.
         if self.date >= date::EARLIEST {
             head.push_str("Date: ");
             date::write(head, self.date)?;
@@ -205,14 +208,14 @@ impl Response {
     }
 }
 
-/// The text of a response for a path that doesn't exist.
+/// The text of the response for a path that doesn't exist.
 pub(crate) const NOT_FOUND: &str = "not found. There is the page at /, and of each stream /APP/NAME.flv, .mp4 \
                              and .m3u8, and /APP/NAME/frame.mp4";
 
-/// Name of the last header.
+/// The name of the last header.
 const TYPE: &str = "Content-Type: ";
 
-/// The length in bytes of most heads, and of most headers by [`Response::header`].
+/// The usual length in bytes of heads, and of the headers added by [`Response::header`].
 const USUAL_LEN: usize = 512;
 const USUAL_HEADERS_LEN: usize = 128;
 

@@ -1,4 +1,4 @@
-//! Routes: what the path of a request names.
+//! Routes: the resources that paths of requests name.
 //!
 //! ```text
 //! /                    the list of streams       /live/door              a player for one
@@ -6,12 +6,12 @@
 //! /live/door.m3u8      its playlists             /live/door/media.m3u8
 //! /live/door/1a2b3c4d-0.mp4  -7.m4s  -7.2.m4s    the files that these list
 //! /api/v1/streams  /metrics  /healthz  /stat     the server's state
-//! /page/app.js  /live/page/app.js                what the page is made of
+//! /page/app.js  /live/page/app.js                the files of the page
 //! ```
 //!
-//! A path of two or more parts is the page of a stream, whether that exists or not: the page waits for
-//! it. But not if the last part has the extension of another kind of file. A path of one part is a page
-//! only while there is such a stream, which isn't known here.
+//! A path of two or more parts is the page of a stream, even if the stream doesn't exist: the page waits
+//! for it. The exception is a last part with the extension of another kind of file. A path of one part
+//! is a page only while such a stream exists, which isn't known in this module.
 //!
 //! A path is split at its slashes, then each part is decoded once: an encoded slash would be part of a
 //! name, which isn't allowed. No route is the name of a file on disk.
@@ -20,7 +20,7 @@ use super::percent::decode;
 use super::{Rejected, Status};
 use crate::rtmp::stream_key::StreamKey;
 
-/// See the module's documentation.
+/// The resource that a path names; see the module's documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// The page that lists the streams.
@@ -33,7 +33,7 @@ pub enum Route {
     Frame(StreamKey),
     /// The multivariant playlist of a stream.
     Playlist(StreamKey),
-    /// Its media playlist.
+    /// The media playlist of a stream.
     MediaPlaylist(StreamKey),
     /// A file that a media playlist lists, by its name. Only the form of the name has been checked.
     HlsFile(StreamKey, String),
@@ -41,15 +41,15 @@ pub enum Route {
     Streams,
     /// The connections, as JSON.
     Connections,
-    /// A connection, by its number.
+    /// One connection, by its number.
     Connection(u64),
     /// Metrics for Prometheus.
     Metrics,
     /// The streams, in the format of nginx-rtmp.
     Stat,
-    /// Whether the server is well.
+    /// The health of the server.
     Health,
-    /// A file that the page consists of.
+    /// A file of the page.
     Asset(String),
 }
 
@@ -62,13 +62,13 @@ pub enum Container {
     Mp4,
 }
 
-/// Extensions of other kinds of files, which players guess at and robots look for. They would take a
-/// page in their place for what they want.
+/// Extensions of files that players guess and robots look for. If the answer were a page, they would
+/// mistake it for the file.
 const NOT_HERE: &str = "flv mp4 m3u8 m4s m3u mpd ts mts m2ts m4v m4a mov mkv webm ogg aac ac3 mp3 wav vtt key \
     jpg jpeg png gif svg ico webp avif bmp f4v htm html js css json xml txt php";
 
-/// Whether a path is that of a file which doesn't exist: by its extension, or because it begins like the
-/// names of HLS files.
+/// Whether a path is that of a file that doesn't exist, judging by its extension, or by a beginning like
+/// that of HLS file names.
 fn is_missing_file(path: &str) -> bool {
     let last = path.rsplit('/').next().unwrap_or_default();
     let Some((stem, extension)) = last.rsplit_once('.') else {
@@ -99,7 +99,7 @@ fn after_life(name: &str) -> Option<&str> {
     (life.len() == 8 && life.bytes().all(is_digit)).then_some(rest)
 }
 
-/// A decimal number without leading zeros.
+/// Parses a decimal number without leading zeros.
 fn number(digits: &str) -> Option<u64> {
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
     let has_one_spelling = digits == "0" || !digits.starts_with('0');
@@ -110,7 +110,7 @@ fn number(digits: &str) -> Option<u64> {
 }
 
 impl Route {
-    /// The route of a path as it was sent: percent-encoded, without the query.
+    /// Returns the route of a path as sent: percent-encoded, without the query.
     pub fn of(path: &str) -> Result<Route, Rejected> {
         let path = decode_path(path)?;
         match &*path {
@@ -120,20 +120,22 @@ impl Route {
             "metrics" => return Ok(Route::Metrics),
             "stat" => return Ok(Route::Stat),
             "healthz" => return Ok(Route::Health),
-            // Browsers and robots request these on their own.
+            // Browsers and robots request these files on their own.
             "favicon.ico" | "robots.txt" => return Ok(Route::Asset(path)),
             _ => {}
         }
         if let Some(name) = path.strip_prefix("page/") {
             return Ok(Route::Asset(name.to_owned()));
         }
-        // The page of a stream uses relative URLs: it doesn't know how many parts its name has.
+        // The page of a stream uses relative URLs, since it doesn't know the number of parts in the
+        // stream's name.
         for name in ["app.js", "style.css"] {
             let above = path.strip_suffix(name);
             if above.is_some_and(|above| above.ends_with("/page/")) {
                 return Ok(Route::Asset(name.to_owned()));
             }
         }
+        // Otherwise this path of two parts would be the page of a stream.
         if path == "api/v1" {
             return Err(NOT_FOUND);
         }
@@ -179,7 +181,7 @@ const NOT_FOUND: Rejected = Rejected {
     why: super::response::NOT_FOUND,
 };
 
-/// The parts of a path, decoded and joined again, without empty ones.
+/// Decodes the parts of a path, and joins them again without empty ones.
 fn decode_path(path: &str) -> Result<String, Rejected> {
     let mut decoded = String::with_capacity(path.len());
     for part in path.split('/').filter(|part| !part.is_empty()) {
@@ -187,7 +189,7 @@ fn decode_path(path: &str) -> Result<String, Rejected> {
             status: Status::BadRequest,
             why: "a path that isn't percent-encoded UTF-8",
         })?;
-        // No stream or file has such a part. A question mark would begin a query.
+        // No stream or file has such a part; a question mark would begin a query.
         let is_forbidden = |c: char| c.is_control() || matches!(c, '/' | '\\' | '?');
         if part.starts_with('.') || part.contains(is_forbidden) {
             return Err(NOT_FOUND);

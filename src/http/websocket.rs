@@ -1,5 +1,5 @@
-//! WebSocket, the server's side (RFC 6455): the opening handshake, control frames to the client, and
-//! reading the client's frames, of which viewers send few.
+//! The server side of WebSocket (RFC 6455): the opening handshake, control frames to the client, and a
+//! reader of the client's frames, which are rare for viewers.
 //!
 //! ```text
 //! client  89 82 01 02 03 04 60 60     Ping "ab", masked with 01 02 03 04
@@ -14,13 +14,13 @@ use super::head::Field;
 use super::{Head, Method, Response, Status};
 use crate::rtmp::base64;
 
-/// The string that proves, hashed with the key, that the server speaks WebSocket (1.3).
+/// The string that is hashed together with the key, to prove that the server speaks WebSocket (1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Longest message that is skipped, in bytes. Viewers have no reason to send any.
+/// The longest message in bytes that is skipped. Viewers have no reason to send messages.
 pub(crate) const MAX_MESSAGE_LEN: u64 = 64 * 1024;
 
-/// Longest payload of a control frame, in bytes (5.5).
+/// The longest payload of a control frame, in bytes (5.5).
 pub const MAX_CONTROL_LEN: usize = 125;
 
 /// Whether a request asks for an upgrade to WebSocket, well-formed or not.
@@ -28,7 +28,7 @@ pub fn is_upgrade(head: &Head<'_>) -> bool {
     head.has_token("upgrade", "websocket")
 }
 
-/// Answers the opening handshake (4.2): "Switching Protocols", or why not.
+/// Answers the opening handshake (4.2) with "Switching Protocols", or with the reason for refusing it.
 pub fn accept(head: &Head<'_>) -> Result<Response, Response> {
     let refuse = |why| Err(Response::text(Status::BadRequest, why));
     if head.method() != Method::Get || !head.is_1_1() {
@@ -61,7 +61,7 @@ pub fn accept(head: &Head<'_>) -> Result<Response, Response> {
 /// Whether a text is 16 bytes in base64.
 fn is_key(key: &str) -> bool {
     let digits = key.strip_suffix("==").unwrap_or_default();
-    // The key isn't decoded, because clients that set the unused bits at its end are accepted, too.
+    // The key isn't decoded, in order to accept clients that set the unused bits at its end.
     digits.len() == 22 && digits.bytes().all(|digit| base64::value(digit).is_some())
 }
 
@@ -69,18 +69,18 @@ fn accept_key(key: &str) -> String {
     base64::encode(&sha1::sha1(&[key.as_bytes(), GUID].concat()))
 }
 
-/// Kinds of control frames (5.5).
+/// The kinds of control frames (5.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Opcode {
-    /// The end, and why.
+    /// The end of the connection, with the reason.
     Close = 8,
-    /// Asks the other side for a Pong.
+    /// A request for a Pong.
     Ping = 9,
     /// The answer to a Ping.
     Pong = 10,
 }
 
-/// A control frame from the server. At most 125 bytes of the payload are taken.
+/// Builds a control frame from the server. The payload is cut to 125 bytes.
 pub(crate) fn control_frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     const FINAL: u8 = 0x80;
 
@@ -88,7 +88,7 @@ pub(crate) fn control_frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
     [&[FINAL | opcode as u8, payload.len() as u8], payload].concat()
 }
 
-/// A Close frame with a status code (7.4.1) and a reason in words.
+/// Builds a Close frame with a status code (7.4.1) and a reason in words.
 pub(crate) fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     control_frame(
         Opcode::Close,
@@ -96,41 +96,41 @@ pub(crate) fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     )
 }
 
-/// Status codes of Close (7.4.1).
+/// Status codes of Close frames (7.4.1).
 pub mod close_code {
-    /// The conversation has served its purpose.
+    /// The connection has fulfilled its purpose.
     pub(crate) const NORMAL: u16 = 1000;
     /// The client broke the protocol.
     pub(crate) const PROTOCOL_ERROR: u16 = 1002;
-    /// A text that isn't UTF-8.
+    /// A text message isn't UTF-8.
     pub(crate) const NOT_TEXT: u16 = 1007;
     /// The client did something that the server doesn't allow.
     pub(crate) const POLICY_VIOLATION: u16 = 1008;
-    /// The server can't do it now.
+    /// The server can't handle the request now.
     pub(crate) const TRY_AGAIN_LATER: u16 = 1013;
-    /// A message was longer than the server takes.
+    /// A message is longer than the server accepts.
     pub(crate) const TOO_BIG: u16 = 1009;
 }
 
-/// A frame or message of a client.
+/// A frame or message from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebSocketEvent {
-    /// Asks for these bytes in a Pong.
+    /// A Ping; these bytes must be returned in a Pong.
     Ping(Vec<u8>),
-    /// Answers a Ping, or is sent as a keepalive.
+    /// A Pong: the answer to a Ping, or a keepalive.
     Pong,
-    /// Ends the conversation, with this status code if it has one. Nothing more comes.
+    /// A Close, with its status code if it has one. No events follow.
     Close(Option<u16>),
     /// A text or binary message, which has been skipped.
     Message,
 }
 
-/// How a client broke the protocol or a limit.
+/// A violation of the protocol or of a limit by a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The status code for the Close frame.
     pub code: u16,
-    /// What the client did wrong.
+    /// A description of what the client did wrong.
     pub why: &'static str,
 }
 
@@ -144,17 +144,17 @@ const NOT_TEXT: Violation = Violation {
     why: "a text that isn't UTF-8",
 };
 
-/// Reads the frames of a client, in pieces of any size.
+/// A reader of a client's frames, in pieces of any size.
 #[derive(Debug, Default)]
 pub struct FrameReader {
     state: FrameState,
-    /// The part of a frame's head that has come: at most 14 bytes.
+    /// The received part of a frame's head: at most 14 bytes.
     head: Vec<u8>,
-    /// The part of a control frame's payload that has come.
+    /// The received part of a control frame's payload.
     control: Vec<u8>,
-    /// The number of bytes so far of a data message that isn't complete.
+    /// The number of bytes received of an incomplete data message.
     message_len: Option<u64>,
-    /// Of that message, if it is a text: the bytes of a character that isn't complete.
+    /// The bytes of an incomplete character, if the data message is a text.
     text: Option<Vec<u8>>,
 }
 
@@ -164,7 +164,7 @@ enum FrameState {
     Head,
     Payload {
         head: FrameHead,
-        /// Bytes that are still to come.
+        /// The number of bytes still to be received.
         left: u64,
     },
     Closed,
@@ -188,7 +188,7 @@ impl FrameHead {
         self.opcode >= CLOSE
     }
 
-    /// Parses a head; `None` if it isn't complete (5.2).
+    /// Parses a head; `None` if it is incomplete (5.2).
     fn parse(bytes: &[u8]) -> Result<Option<FrameHead>, Violation> {
         let [first, second, rest @ ..] = bytes else {
             return Ok(None);
@@ -209,7 +209,7 @@ impl FrameHead {
                 "a control frame in pieces, or of more than 125 bytes",
             ));
         }
-        // Longer lengths follow in two or eight bytes, which must be needed.
+        // Longer lengths follow in two or eight bytes, and must use the shortest form.
         let (size, shortest) = match short {
             126 => (2, 126),
             127 => (8, 0x1_0000),
@@ -240,8 +240,8 @@ impl FrameHead {
 }
 
 impl FrameReader {
-    /// Consumes input up to the next event; `None` when all is consumed. Input after Close or a
-    /// violation is ignored.
+    /// Consumes input up to the next event. Returns `None` once all input is consumed. Input after Close
+    /// or a violation is ignored.
     pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<WebSocketEvent>, Violation> {
         let result = self.advance(input);
         if result.is_err() {
@@ -262,6 +262,7 @@ impl FrameReader {
                         return Ok(None);
                     };
                     *input = rest;
+                    // Byte by byte, because a head may be split between reads.
                     self.head.push(*byte);
                     if let Some(head) = FrameHead::parse(&self.head)? {
                         self.head.clear();
@@ -283,7 +284,7 @@ impl FrameReader {
                     let len = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
                     let (payload, rest) = input.split_at_checked(len).unwrap_or_default();
                     *input = rest;
-                    // The mask repeats from the first byte of the payload on (5.3).
+                    // The mask repeats, starting at the first byte of the payload (5.3).
                     let mask = head.mask.iter().cycle();
                     let mask = mask.skip((head.len - left) as usize % 4);
                     for byte in payload.iter().zip(mask).map(|(byte, mask)| byte ^ mask) {
@@ -332,6 +333,7 @@ impl FrameReader {
                 return Ok(None);
             }
             self.message_len = None;
+            // A text must not end in the middle of a character.
             let is_cut = self.text.as_ref().is_some_and(|rest| !rest.is_empty());
             return if is_cut {
                 Err(NOT_TEXT)
@@ -351,19 +353,19 @@ impl FrameReader {
     }
 }
 
-/// Takes the next byte of a text, which has to be UTF-8 even if it is skipped (8.1).
+/// Checks the next byte of a text, which must be UTF-8 even if it is skipped (8.1).
 fn check_text(character: &mut Vec<u8>, byte: u8) -> Result<(), Violation> {
     character.push(byte);
     match std::str::from_utf8(character) {
         Ok(_) => character.clear(),
-        // The character isn't complete.
+        // The character is still incomplete.
         Err(error) if error.error_len().is_none() => {}
         Err(_) => return Err(NOT_TEXT),
     }
     Ok(())
 }
 
-/// The status code of a Close frame (5.5.1, 7.4).
+/// Parses the status code of a Close frame (5.5.1, 7.4).
 fn close_code_of(payload: &[u8]) -> Result<Option<u16>, Violation> {
     let (code, reason) = match payload {
         [] => return Ok(None),

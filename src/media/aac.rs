@@ -4,8 +4,8 @@
 //! 11 90    00010 0011 0010 000   object type 2 (LC), frequency index 3 (48 kHz), 2 channels
 //! ```
 //!
-//! Object type 31 is followed by 6 more bits, frequency index 15 by the frequency in 24 bits.
-//! Types 5 and 29 (HE-AAC) have the doubled frequency of the output after the channels, then the
+//! Object type 31 is followed by 6 more bits, frequency index 15 by the frequency in 24 bits. Types 5
+//! and 29 (HE-AAC) have the doubled frequency of the output after the channels, followed by the object
 //! type of the core.
 
 use super::Error;
@@ -24,9 +24,9 @@ const FREQUENCIES: [u32; 13] = [
 pub struct AacConfig {
     /// The audio object type: 2 LC, 5 HE-AAC, 29 HE-AAC v2.
     pub object_type: u8,
-    /// The sample rate of the core in Hz, above 0. Frames are counted in it.
+    /// The sample rate of the core in Hz, above 0. Frames are counted at this rate.
     pub sample_rate: u32,
-    /// The sample rate of the output in Hz, above 0. Another one in HE-AAC.
+    /// The sample rate of the output in Hz, above 0. In HE-AAC it differs from that of the core.
     pub output_sample_rate: u32,
     /// The number of channels of the core; `None` if a program config element defines them.
     pub channels: Option<u8>,
@@ -67,7 +67,7 @@ fn read(r: &mut BitReader<'_>) -> Option<AacConfig> {
         SBR | PS => (frequency(r)?, self::object_type(r).unwrap_or(object_type)),
         _ => (sample_rate, object_type),
     };
-    // A zeroed or cut configuration has type 0.
+    // A configuration that is all zeros or truncated has type 0.
     (object_type != 0).then_some(AacConfig {
         object_type,
         sample_rate,
@@ -77,8 +77,8 @@ fn read(r: &mut BitReader<'_>) -> Option<AacConfig> {
     })
 }
 
-/// Reads frameLengthFlag, the first bit of the core's configuration (ISO/IEC 14496-3, 4.4.1), which
-/// may be cut off.
+/// Reads frameLengthFlag, the first bit of the core's configuration (ISO/IEC 14496-3, 4.4.1). The bit
+/// may be missing in a truncated configuration.
 fn samples_per_frame(r: &mut BitReader<'_>, core_type: u8) -> u16 {
     const GENERAL: [u8; 9] = [1, 2, 3, 4, 6, 7, 17, 19, 20];
     const LOW_DELAY: [u8; 2] = [23, 39];

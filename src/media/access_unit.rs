@@ -1,20 +1,20 @@
-//! The units in the body of a video message: NAL units of H.264 and HEVC behind their lengths, and
-//! open bitstream units of AV1.
+//! The units in the body of a video message: NAL units of H.264 and HEVC, each preceded by its length,
+//! and open bitstream units of AV1.
 //!
 //! One message isn't always one frame (one access unit). Phones, drones and cameras send:
 //!
 //! ```text
 //! SPS PPS SEI IDR         a frame
-//! IDR   IDR   IDR         one frame in a message per slice: the first begins it, the others go on
-//! SPS PPS, SEI, AUD       no frame, only what comes beside frames
+//! IDR   IDR   IDR         one frame in a message per slice: the first begins it, the others continue it
+//! SPS PPS, SEI, AUD       no frame, only data that accompanies frames
 //! "", "" P                nothing, or an empty unit, which containers forbid
 //! ```
 //!
-//! The keyframe flag in the tag header may be wrong in both directions. So the units say what a
-//! message is; the flag counts where they can't be read or leave the question open.
+//! The keyframe flag in the tag header may be wrong in both directions, so the units determine what a
+//! message is. The flag only counts if the units can't be read or leave the question open.
 //!
-//! Units are walked by their lengths, at most 1024 per message. Frames aren't decoded: only the first
-//! bytes of each unit are read.
+//! The walk goes by the lengths of the units, at most 1024 units per message. Frames aren't decoded:
+//! only the first bytes of each unit are read.
 
 mod parameter_sets;
 mod unit;
@@ -31,25 +31,26 @@ use walk::UnitWalk;
 /// The part of a frame that a message holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FramePart {
-    /// The beginning, or all of it.
+    /// The beginning of a frame, or a whole frame.
     First,
-    /// A continuation.
+    /// A continuation of a frame.
     More,
     /// No part of a frame: only parameter sets, delimiters, or supplemental information.
     Beside,
 }
 
-/// Whether a decoder can start with a frame.
+/// Whether a decoder can start at a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RandomAccess {
-    /// No, the frame depends on earlier ones.
+    /// A decoder can't start here: the frame depends on earlier ones.
     No,
-    /// The frame itself depends on no other. Only the flag tells whether later ones do.
+    /// The frame doesn't depend on others. Only the flag tells whether later frames depend on earlier
+    /// ones.
     Intra,
-    /// Frames are complete some time after a recovery point. Only the flag tells whether this is
-    /// a place to start.
+    /// Frames become complete some time after a recovery point. Only the flag tells whether a decoder
+    /// can start here.
     Recovery,
-    /// IDR, CRA and BLA pictures of H.26x, and key frames of the others.
+    /// A decoder can start here: IDR, CRA and BLA pictures of H.26x, and key frames of the other codecs.
     Yes,
 }
 
@@ -64,11 +65,11 @@ impl RandomAccess {
 pub struct UnitSummary {
     /// The part of a frame that the message holds.
     pub part: FramePart,
-    /// Whether a decoder can start with the frame that begins here.
+    /// Whether a decoder can start at the frame that begins here.
     pub access: RandomAccess,
-    /// The length of the units at the beginning of the body that containers forbid.
+    /// The length in bytes of the units at the beginning of the body that containers forbid.
     pub forbidden: usize,
-    /// Whether later units are forbidden too.
+    /// Whether later units are forbidden as well.
     pub is_unclean: bool,
 }
 
@@ -81,8 +82,8 @@ impl UnitSummary {
     };
 }
 
-/// Reads the units of a body that is in parts, and keeps its parameter sets. Returns `None` if
-/// they can't be read, or if the codec has none.
+/// Reads the units of a body that lies in several parts, and keeps its parameter sets. Returns `None` if
+/// the units can't be read, or if the codec has no units.
 pub fn summarize(
     format: UnitFormat,
     body: &mut dyn Iterator<Item = &[u8]>,
@@ -106,10 +107,10 @@ pub fn summarize(
     units.is_whole.then_some(summary)
 }
 
-/// Whether the body of a frame message is a keyframe according to its units. The body may be cut:
-/// what isn't there doesn't count. Always false for codecs that only have the flag.
+/// Whether the body of a frame message is a keyframe according to its units. The body may be truncated:
+/// missing units don't count. Always false for codecs whose keyframes only the flag shows.
 pub fn is_keyframe(codec: VideoCodec, body: &[u8]) -> bool {
-    // Lengths of other sizes are legal, but nobody uses them. If one does, the walk ends soon.
+    // Lengths of other sizes are legal but not used in practice. If one is, the walk ends soon.
     let length_size = 4;
     let access = access_of_vpx(codec, body).unwrap_or_else(|| {
         let body = &mut std::iter::once(body);
@@ -119,8 +120,8 @@ pub fn is_keyframe(codec: VideoCodec, body: &[u8]) -> bool {
     access == RandomAccess::Yes
 }
 
-/// The range of the next bytes that a container may hold, in a body that is in parts from `at`
-/// on. Empty at the end of the body.
+/// Returns the range of the next bytes that a container may hold, in a body that lies in several parts,
+/// starting at `at`. Empty at the end of the body.
 pub fn clean_range(
     format: UnitFormat,
     at: usize,
@@ -159,8 +160,8 @@ fn summarize_units(
                     FramePart::More
                 };
                 summary.access = match access {
-                    // Without a sequence header it may be the key frame of another layer, or one
-                    // that is shown late.
+                    // Without a sequence header, it may be the key frame of another layer, or a key
+                    // frame that is shown late.
                     RandomAccess::Yes if !has_sequence_header => RandomAccess::No,
                     _ if access < RandomAccess::Yes && is_recovery_point => RandomAccess::Recovery,
                     _ => access,
@@ -184,7 +185,7 @@ fn summarize_units(
     summary
 }
 
-/// The access that a frame of VP8 or VP9 gives; `None` for other codecs, and if it can't be read.
+/// Returns the access at a frame of VP8 or VP9; `None` for other codecs, and if the frame can't be read.
 ///
 /// VP8 has the frame type in bit 0, and key frames have a start code (RFC 6386, 9.1). VP9 (6.2) has
 /// marker 10, profile, \[a reserved bit in profile 3\], show_existing_frame, frame_type.

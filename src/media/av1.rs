@@ -18,7 +18,7 @@ const SEQUENCE_HEADER: u8 = 1;
 /// The length of a record without units.
 pub const MIN_LEN: usize = 4;
 
-/// Reads the format from the body of a sequence header; `None` without a unit that has it.
+/// Reads the format from the body of a sequence header; `None` if no unit contains it.
 pub fn format_of_config(body: &[u8]) -> Option<VideoFormat> {
     format_of_units(body.get(MIN_LEN..)?)
 }
@@ -27,7 +27,7 @@ pub fn format_of_config(body: &[u8]) -> Option<VideoFormat> {
 pub fn format_of_units(units: &[u8]) -> Option<VideoFormat> {
     let mut units = units.iter();
     loop {
-        // Each unit takes at least its first byte, so this ends.
+        // Each unit has at least one byte, so this loop ends.
         let (obu_type, len) = obu_header(&mut || units.next().copied())?;
         let rest = units.as_slice();
         let unit = rest.split_at_checked(len.unwrap_or(rest.len()));
@@ -40,7 +40,7 @@ pub fn format_of_units(units: &[u8]) -> Option<VideoFormat> {
 }
 
 /// Reads the header of an open bitstream unit byte by byte (AV1, 5.3.1 to 5.3.3). Returns the type of
-/// the unit and the length of its payload; no length if it takes all the rest.
+/// the unit and the length of its payload; no length if the payload extends to the end.
 pub(super) fn obu_header(next: &mut dyn FnMut() -> Option<u8>) -> Option<(u8, Option<usize>)> {
     let head = next()?;
     let (is_forbidden, has_extension, has_size) = (head & 0x80, head & 0x04, head & 0x02);
@@ -164,7 +164,7 @@ mod tests {
         }
     }
 
-    /// Makes a unit with a sequence header of these bits.
+    /// Makes a unit whose sequence header consists of these bits.
     fn sequence_header(bits: &str) -> Vec<u8> {
         let bits: Vec<u8> = bits
             .bytes()

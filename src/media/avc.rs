@@ -1,5 +1,5 @@
-//! H.264: the sequence header, an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1), and
-//! the sequence parameter set in it (H.264, 7.3.2.1.1 and E.1.1).
+//! H.264: the sequence header, which is an AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1),
+//! and the sequence parameter set in it (H.264, 7.3.2.1.1 and E.1.1).
 //!
 //! ```text
 //! 01            version
@@ -16,7 +16,7 @@ use super::Error;
 use super::bits::BitReader;
 use super::video_format::VideoFormat;
 
-/// The length of the shortest valid record. Encoders send shorter ones by mistake.
+/// The length of the shortest valid record in bytes. Some encoders mistakenly send shorter ones.
 pub const MIN_LEN: usize = 7;
 
 /// The NAL unit type of a sequence parameter set.
@@ -25,7 +25,7 @@ const SEQUENCE_PARAMETER_SET: u8 = 7;
 /// The NAL unit type of a picture parameter set.
 const PICTURE_PARAMETER_SET: u8 = 8;
 
-/// The High profile, which nearly all use that isn't Baseline or Main: 4:2:0 with 8 bits.
+/// The High profile, used by nearly all streams that aren't Baseline or Main: 4:2:0 with 8 bits.
 const HIGH: u8 = 100;
 
 /// The sequence header of an H.264 track.
@@ -37,9 +37,9 @@ pub struct AvcConfig {
     pub constraints: u8,
     /// level_idc: ten times the level.
     pub level: u8,
-    /// The number of bytes of the length in front of each NAL unit, 1 to 4; nearly always 4.
+    /// The size of the length field in front of each NAL unit in bytes, 1 to 4; nearly always 4.
     pub nal_length_size: u8,
-    /// From the first sequence parameter set; `None` if there is none, or if it is invalid.
+    /// The format in the first sequence parameter set; `None` if there is none, or if it is invalid.
     pub format: Option<VideoFormat>,
 }
 
@@ -71,8 +71,8 @@ impl AvcConfig {
     }
 }
 
-/// Makes a record of these parameter sets, for NAL units with lengths of `length_size` bytes. Returns
-/// `None` without a sequence parameter set and a picture parameter set.
+/// Builds a record from these parameter sets, for NAL units with length fields of `length_size` bytes.
+/// Returns `None` without a sequence parameter set and a picture parameter set.
 pub fn config_of_sets<'a>(
     length_size: u8,
     sets: impl Iterator<Item = &'a [u8]> + Clone,
@@ -92,14 +92,14 @@ pub fn config_of_sets<'a>(
         put_sets(&mut record, sets);
     }
     let has_pictures = of_type(PICTURE_PARAMETER_SET).next().is_some();
-    // Other profiles than High may have other values here, or none: encoders leave them out too.
+    // Profiles other than High may need different values here, or none; encoders leave them out as well.
     if profile == HIGH {
         record.extend(b"\xFD\xF8\xF8\0");
     }
     has_pictures.then_some(record)
 }
 
-/// Appends parameter sets, each behind its length.
+/// Appends parameter sets, each preceded by its length.
 pub(super) fn put_sets<'a>(record: &mut Vec<u8>, sets: impl Iterator<Item = &'a [u8]>) {
     for set in sets {
         record.extend((set.len() as u16).to_be_bytes());
@@ -107,7 +107,7 @@ pub(super) fn put_sets<'a>(record: &mut Vec<u8>, sets: impl Iterator<Item = &'a 
     }
 }
 
-/// Splits off the first of several parameter sets, each behind its length.
+/// Splits off the first of several parameter sets, each preceded by its length.
 pub(super) fn split_set(sets: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&len, rest) = sets.split_first_chunk()?;
     rest.split_at_checked(u16::from_be_bytes(len).into())
@@ -123,7 +123,7 @@ fn format_of_parameter_set(parameter_set: &[u8]) -> Option<VideoFormat> {
     let profile = r.bits(8)?;
     r.skip(8 + 8)?; // constraints, level
     r.ue()?; // seq_parameter_set_id
-    // The other profiles have neither chroma format nor bit depths nor scaling lists.
+    // The other profiles don't have chroma format, bit depths and scaling lists.
     let chroma_format = match profile {
         100 | 110 | 122 | 244 | 44 | 83 | 86 | 118 | 128 | 138 | 139 | 134 | 135 => {
             chroma_format(r)?
@@ -142,7 +142,7 @@ fn format_of_parameter_set(parameter_set: &[u8]) -> Option<VideoFormat> {
     }
     r.flag()?; // direct_8x8_inference_flag
 
-    // A unit of height is a row of blocks, or one in each of two fields.
+    // A unit of height is one row of blocks, or one row in each of two fields.
     let rows = if has_only_frames { 1 } else { 2 };
     let cropped = if r.flag()? {
         let crop_x = if matches!(chroma_format, 1 | 2) { 2 } else { 1 };
@@ -154,11 +154,11 @@ fn format_of_parameter_set(parameter_set: &[u8]) -> Option<VideoFormat> {
         [0, 0]
     };
     let format = VideoFormat::new([width_in_blocks * 16, height_in_units * 16 * rows], cropped)?;
-    // The size is valid even if the rest is cut off.
+    // The size is valid even if the rest is missing.
     let Some((num_units_in_tick, time_scale)) = timing(r) else {
         return Some(format);
     };
-    // A tick is a field, so a frame takes two.
+    // A tick is the duration of a field, so a frame lasts two ticks.
     Some(format.with_frame_rate(time_scale, 2 * u64::from(num_units_in_tick)))
 }
 
@@ -183,7 +183,7 @@ fn chroma_format(r: &mut BitReader<'_>) -> Option<u32> {
     Some(chroma_format)
 }
 
-/// H.264, 7.3.2.1.1.1: a list of deltas, which ends early when the scale becomes 0.
+/// Skips a list of deltas, which ends early once the scale becomes 0 (H.264, 7.3.2.1.1.1).
 fn skip_scaling_list(r: &mut BitReader<'_>, len: u32) -> Option<()> {
     let mut scale = 8;
     for _ in 0..len {
@@ -205,7 +205,7 @@ fn skip_picture_order_count(r: &mut BitReader<'_>) -> Option<()> {
             r.se()?; // offset_for_non_ref_pic
             r.se()?; // offset_for_top_to_bottom_field
             let offsets = r.ue()?;
-            // More are invalid, and would only cost time.
+            // More offsets are invalid, and would only cost time.
             if offsets > 255 {
                 return None;
             }
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Sequence headers of ffmpeg 5.1 with libx264.
+    /// Sequence headers from ffmpeg 5.1 with libx264.
     const RECORDS: &[(&str, &[u8], &str)] = &[
         (
             "High, cropped to 1080 rows",
@@ -305,7 +305,7 @@ mod tests {
         }
     }
 
-    /// Makes a parameter set from the bits behind its level.
+    /// Makes a parameter set from the bits after its level.
     fn parameter_set(profile: u8, bits: &str) -> Vec<u8> {
         let bits: Vec<u8> = bits
             .bytes()

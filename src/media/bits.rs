@@ -1,5 +1,5 @@
-//! Reading the bits of parameter sets, most significant first, with the Exp-Golomb codes of H.264 and
-//! H.265 (H.264, 9.1).
+//! A reader of the bits of parameter sets, most significant first, with the Exp-Golomb codes of H.264
+//! and H.265 (H.264, 9.1).
 //!
 //! ```text
 //! bits     1  010  011  00100  00101
@@ -12,13 +12,13 @@
 /// A cursor over the bits of a slice.
 #[derive(Clone, Debug)]
 pub struct BitReader<'a> {
-    /// The bytes that are left; some bits of the first one may be used.
+    /// The remaining bytes; some bits of the first byte may have been read.
     bytes: &'a [u8],
     /// The number of bits of the first byte that have been read, 0 to 7.
     used: u32,
-    /// The number of zero bytes right before the first byte, to find escapes.
+    /// The number of zero bytes immediately before the first byte, used to detect escapes.
     zeros: u32,
-    /// Whether 00 00 03 means 00 00.
+    /// Whether 00 00 03 stands for 00 00.
     is_escaped: bool,
 }
 
@@ -34,7 +34,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// Creates a reader of a NAL unit. It skips the 03 in each 00 00 03, which encoders insert so that
-    /// no start code occurs inside of a unit (H.264, 7.4.1).
+    /// no start code occurs inside a unit (H.264, 7.4.1).
     pub fn of_nal_unit(bytes: &'a [u8]) -> BitReader<'a> {
         BitReader {
             is_escaped: true,
@@ -88,7 +88,7 @@ impl<'a> BitReader<'a> {
     /// Reads a signed Exp-Golomb code.
     pub fn se(&mut self) -> Option<i32> {
         let code = self.ue()?;
-        // At most 2^32 - 2, so half of it fits.
+        // The code is at most 2^32 - 2, so half of it fits.
         let half = code.div_ceil(2) as i32;
         Some(if code % 2 == 1 { half } else { -half })
     }

@@ -4,20 +4,20 @@ use std::fmt;
 
 use super::{Medium, aac, avc, hevc};
 
-/// Four letters that name a codec (E2, "Enhanced Video", "Enhanced Audio").
+/// The four letters that name a codec (E2, "Enhanced Video", "Enhanced Audio").
 pub type FourCc = [u8; 4];
 
 /// The codec of a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
-    /// Of an audio track.
+    /// The codec of an audio track.
     Audio(AudioCodec),
-    /// Of a video track.
+    /// The codec of a video track.
     Video(VideoCodec),
 }
 
 impl Codec {
-    /// Whether it is an audio or a video codec.
+    /// Returns whether this is an audio or a video codec.
     pub fn medium(self) -> Medium {
         match self {
             Codec::Audio(_) => Medium::Audio,
@@ -35,14 +35,14 @@ impl Codec {
         )
     }
 
-    /// Whether the body of a sequence header is complete, judged by its length and first byte. That of
-    /// AC-3, MP3 and Opus may be empty.
+    /// Whether the body of a sequence header is complete, judged by its length and first byte. The body
+    /// may be empty for AC-3, MP3 and Opus.
     pub(super) fn is_configured_by(self, body: &[u8]) -> bool {
         match self {
             Codec::Video(VideoCodec::H264) => body.len() >= avc::MIN_LEN,
             Codec::Video(VideoCodec::Hevc) => body.len() >= hevc::MIN_LEN,
             Codec::Video(VideoCodec::Av1) => matches!(body, [0x81, _, _, _, ..]),
-            // 12 bytes. Some encoders leave out version and flags of the box: 8 bytes.
+            // The box has 12 bytes. Some encoders leave out its version and flags: 8 bytes.
             Codec::Video(VideoCodec::Vp8 | VideoCodec::Vp9) => body.len() >= 8,
             Codec::Video(_) => !body.is_empty(),
             Codec::Audio(AudioCodec::Aac) => body.len() >= aac::MIN_LEN,
@@ -87,7 +87,7 @@ pub enum VideoCodec {
     Vp8,
     /// VP9, `vp09`.
     Vp9,
-    /// Any other: its FourCC, or three zeros and its id.
+    /// Any other codec: its FourCC, or three zeros and its id.
     Other(FourCc),
 }
 
@@ -120,7 +120,7 @@ impl VideoCodec {
         }
     }
 
-    /// Whether Enhanced headers have a composition time, because frames may be shown in another
+    /// Whether Enhanced headers have a composition time, because frames may be shown in a different
     /// order than they are decoded.
     pub(super) fn has_composition_time(self) -> bool {
         matches!(self, VideoCodec::H264 | VideoCodec::Hevc | VideoCodec::Vvc)
@@ -149,13 +149,13 @@ impl fmt::Display for VideoCodec {
 /// An audio codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AudioCodec {
-    /// PCM in the byte order of the sender, format 0.
+    /// PCM in the sender's byte order, format 0.
     Pcm,
     /// ADPCM, format 1.
     Adpcm,
     /// MP3, format 2 or 14, or `.mp3`.
     Mp3,
-    /// PCM in little-endian order, format 3.
+    /// Little-endian PCM, format 3.
     PcmLittleEndian,
     /// Nellymoser, formats 4, 5 and 6.
     Nellymoser,
@@ -177,7 +177,7 @@ pub enum AudioCodec {
     Ac3,
     /// Enhanced AC-3, `ec-3`.
     EAc3,
-    /// Any other: its FourCC, or three zeros and its format.
+    /// Any other codec: its FourCC, or three zeros and its format.
     Other(FourCc),
 }
 

@@ -1,5 +1,5 @@
-//! Decimal fractions as text: "29.97", "44.1", "30". Formatting floating-point numbers would add
-//! 25 KB of code, a thirtieth of the program.
+//! Decimal fractions as text: "29.97", "44.1", "30". Formatting floating-point numbers would add 25 KB
+//! of code, one thirtieth of the program.
 
 use std::fmt;
 

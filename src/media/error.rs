@@ -1,4 +1,4 @@
-//! Errors in payloads. None of them ends a connection: the message is dropped.
+//! Errors in payloads. They don't end the connection: the message is dropped.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 /// An error in a media format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The sender broke the format. Says what came and what was expected.
+    /// The sender broke the format. The text says what was received and what was expected.
     Malformed(Cow<'static, str>),
     /// The format is valid, but not supported by this server.
     Unsupported(Cow<'static, str>),

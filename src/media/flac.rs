@@ -1,4 +1,5 @@
-//! FLAC: the sequence header, a STREAMINFO block (RFC 9639, 8.2), and the duration of a frame (9.1).
+//! FLAC: the sequence header, which is a STREAMINFO block (RFC 9639, 8.2), and the duration of a frame
+//! (9.1).
 //!
 //! ```text
 //! "fLaC" 80 000022    magic, header of the last block, of type 0 and length 34; may be missing
@@ -8,15 +9,15 @@
 //! (16 bytes)          checksum
 //! ```
 
-/// The length of the block without its header.
+/// The length of the block without its header, in bytes.
 pub const STREAMINFO_LEN: usize = 34;
 
 /// Returns the STREAMINFO block in the body of a sequence header, in any of the three forms that
 /// encoders send.
 pub fn stream_info(body: &[u8]) -> Option<&[u8; STREAMINFO_LEN]> {
     let body = body.strip_prefix(b"fLaC").unwrap_or(body);
-    // The first bit of a block header says that no other block follows. A block itself can't begin
-    // like this: its largest size would be below its smallest, or its smallest below 16.
+    // The first bit of a block header marks the last block. A STREAMINFO block itself can't begin with
+    // these bytes: its largest size would be below its smallest, or its smallest below 16.
     let body = match body {
         [0x00 | 0x80, 0, 0, 0x22, block @ ..] => block,
         block => block,
@@ -48,8 +49,8 @@ impl StreamInfo {
     }
 }
 
-/// The number of samples per channel in a frame, by its header, which has at most 16 bytes; `None` if
-/// it is invalid.
+/// Returns the number of samples per channel in a frame, read from its header of at most 16 bytes;
+/// `None` if the header is invalid.
 pub fn samples(frame: &[u8]) -> Option<u32> {
     let (&[0xFF, 0xF8 | 0xF9, sizes, _], rest) = frame.split_first_chunk()? else {
         return None;

@@ -1,5 +1,5 @@
-//! H.265: the sequence header, an HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1), and
-//! the sequence parameter set in it (H.265, 7.3.2.2.1).
+//! H.265: the sequence header, which is an HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, 8.3.3.1),
+//! and the sequence parameter set in it (H.265, 7.3.2.2.1).
 //!
 //! ```text
 //!  0  01                 version
@@ -22,7 +22,8 @@ use super::avc;
 use super::bits::BitReader;
 use super::video_format::VideoFormat;
 
-/// The length of a record without arrays. Some encoders send their parameter sets in the stream only.
+/// The length of a record without arrays, in bytes. Some encoders send their parameter sets only in the
+/// stream.
 pub const MIN_LEN: usize = 23;
 
 /// The NAL unit type of a sequence parameter set.
@@ -51,9 +52,9 @@ pub struct HevcConfig {
     pub constraints: [u8; 6],
     /// general_level_idc: thirty times the level.
     pub level: u8,
-    /// The number of bytes of the length in front of each NAL unit, 1 to 4; nearly always 4.
+    /// The size of the length field in front of each NAL unit in bytes, 1 to 4; nearly always 4.
     pub nal_length_size: u8,
-    /// From the first sequence parameter set; `None` if there is none, or if it is invalid.
+    /// The format in the first sequence parameter set; `None` if there is none, or if it is invalid.
     pub format: Option<VideoFormat>,
 }
 
@@ -87,11 +88,11 @@ impl HevcConfig {
         })
     }
 
-    /// Whether the body of a sequence header that is declared as H.264 is really H.265, as some
-    /// cameras and old builds of OBS send it. Judged by the reserved bits, which an H.264 record
-    /// has in other places.
+    /// Whether the body of a sequence header that is declared as H.264 is actually H.265, as sent by
+    /// some cameras and old builds of OBS. Judged by the reserved bits, which are in other places in an
+    /// H.264 record.
     pub fn is_disguised(body: &[u8]) -> bool {
-        /// Of bytes 13 to 18.
+        /// The reserved bits of bytes 13 to 18.
         const RESERVED: [u8; 6] = [0xF0, 0, 0xFC, 0xFC, 0xF8, 0xF8];
         let Some(head) = body.first_chunk::<MIN_LEN>() else {
             return false;
@@ -102,9 +103,9 @@ impl HevcConfig {
     }
 }
 
-/// Makes a record of these parameter sets, for NAL units with lengths of `length_size` bytes. What
-/// their first bytes don't say is taken from the previous record, if there is one. Returns `None`
-/// unless there is a parameter set of each type.
+/// Builds a record from these parameter sets, for NAL units with length fields of `length_size` bytes.
+/// Values that the beginning of the sets doesn't contain are taken from the previous record, if there is
+/// one. Returns `None` unless there is a parameter set of each type.
 pub fn config_of_sets<'a>(
     length_size: u8,
     before: Option<&[u8]>,
@@ -117,7 +118,7 @@ pub fn config_of_sets<'a>(
     let mut record = *before
         .and_then(<[u8]>::first_chunk::<MIN_LEN>)
         .unwrap_or(DEFAULT_HEAD);
-    // Profile, tier and level come behind the NAL unit header and one byte.
+    // Profile, tier and level follow the NAL unit header and one more byte.
     let r = &mut BitReader::of_nal_unit(of_type(SEQUENCE_PARAMETER_SET).next()?.get(2..)?);
     r.skip(8)?;
     for byte in record.get_mut(1..13)? {
@@ -125,6 +126,7 @@ pub fn config_of_sets<'a>(
     }
     let [.., sizes, count] = &mut record;
     *sizes = *sizes & 0xFC | length_size.wrapping_sub(1) & 3;
+    // One array for each type of parameter set.
     *count = 3;
     let mut record = record.to_vec();
     for set_type in VIDEO_PARAMETER_SET..=PICTURE_PARAMETER_SET {
@@ -136,8 +138,8 @@ pub fn config_of_sets<'a>(
     Some(record)
 }
 
-/// Returns a record without its supplemental information (SEI), which decoders don't need: x265 puts
-/// a text of two kilobytes there. Returns it unchanged if it can't be read to its end.
+/// Returns a record without its supplemental information (SEI), which decoders don't need: x265 stores
+/// two kilobytes of text there. Returns the record unchanged if it can't be read to its end.
 pub fn without_sei(body: &[u8]) -> Vec<u8> {
     let stripped = || {
         let (head, mut arrays) = body.split_first_chunk::<MIN_LEN>()?;
@@ -162,11 +164,11 @@ pub fn without_sei(body: &[u8]) -> Vec<u8> {
     stripped().unwrap_or_else(|| body.to_vec())
 }
 
-/// Returns the first sequence parameter set in the arrays, which come in any order.
+/// Returns the first sequence parameter set in the arrays, which may be in any order.
 fn first_parameter_set(mut arrays: &[u8], count: u8) -> Option<&[u8]> {
     for _ in 0..count {
         let (&[kind, n0, n1], mut rest) = arrays.split_first_chunk()?;
-        // Each unit takes at least the two bytes of its length, so this ends with the record.
+        // Each unit has at least the two bytes of its length, so this loop ends with the record.
         for _ in 0..u16::from_be_bytes([n0, n1]) {
             let (unit, units) = avc::split_set(rest)?;
             if kind & 0x3F == SEQUENCE_PARAMETER_SET {
@@ -278,7 +280,7 @@ mod tests {
         // Without a previous record.
         let record = config_of_sets(4, None, sets.into_iter()).unwrap();
         assert_eq!(HevcConfig::parse(&record), HevcConfig::parse(MAIN));
-        // Another profile, tier and level than in the previous record.
+        // Profile, tier and level differ from those of the previous record.
         let record = config_of_sets(4, Some(MAIN), [video, MAIN_10, picture].into_iter());
         let config = HevcConfig::parse(&record.unwrap()).unwrap();
         assert_eq!((config.profile, config.level), (2, 93));

@@ -1,4 +1,4 @@
-//! The media in RTMP messages. Pure functions on bytes; knows nothing of chunks or connections.
+//! The media in RTMP messages. Pure functions on bytes, independent of chunks and connections.
 //!
 //! ```text
 //! payload of an audio or video message

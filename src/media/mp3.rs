@@ -17,7 +17,7 @@ pub struct Mp3Header {
 }
 
 impl Mp3Header {
-    /// Parses the first bytes of a frame of any layer; `None` if they are no header.
+    /// Parses the first bytes of a frame of any layer; `None` if they aren't a frame header.
     pub fn parse(frame: &[u8]) -> Option<Mp3Header> {
         let &[0xFF, version_and_layer, rates, mode, ..] = frame else {
             return None;

@@ -1,5 +1,5 @@
-//! Opus: the sequence header, an identification header (RFC 7845, 5.1), which may be missing, and
-//! the duration of a packet (RFC 6716, 3.1). The clock is always 48 kHz.
+//! Opus: the sequence header, which is an identification header (RFC 7845, 5.1) and may be missing, and
+//! the duration of a packet (RFC 6716, 3.1). The clock always runs at 48 kHz.
 //!
 //! ```text
 //! "OpusHead"      magic
@@ -16,7 +16,7 @@ use byteorder::{ByteOrder, LittleEndian};
 /// The rate of the clock in Hz.
 pub const SAMPLE_RATE: u32 = 48000;
 
-/// The most samples in a packet: 120 ms.
+/// The maximum number of samples in a packet: 120 ms.
 const MAX_SAMPLES: u32 = 5760;
 
 /// An identification header.
@@ -30,14 +30,14 @@ pub struct OpusHead<'a> {
     pub input_sample_rate: u32,
     /// The output gain in 1/256 dB.
     pub gain: i16,
-    /// The channel mapping family. 0 is one stream of one or two channels.
+    /// The channel mapping family. Family 0 is one stream of one or two channels.
     pub mapping_family: u8,
     /// The mapping of families above 0: streams, coupled streams, one byte per channel.
     pub mapping: &'a [u8],
 }
 
 impl<'a> OpusHead<'a> {
-    /// The header to assume if an encoder sends none.
+    /// The header that is assumed if an encoder sends none.
     pub const STEREO: OpusHead<'static> = OpusHead {
         channels: 2,
         pre_skip: 0,
@@ -68,7 +68,8 @@ impl<'a> OpusHead<'a> {
     }
 }
 
-/// The number of samples per channel in a packet, by its first two bytes; `None` if it is invalid.
+/// Returns the number of samples per channel in a packet, from its first two bytes; `None` if they are
+/// invalid.
 pub fn samples(packet: &[u8]) -> Option<u32> {
     let (&head, rest) = packet.split_first()?;
     let configuration = u32::from(head >> 3);

@@ -3,7 +3,7 @@
 /// At most `N` bytes; `N` is at most 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ShortBytes<const N: usize> {
-    /// Those behind `len` are 0.
+    /// The bytes after the first `len` are 0.
     bytes: [u8; N],
     len: u8,
 }
@@ -16,7 +16,7 @@ impl<const N: usize> ShortBytes<N> {
         }
     }
 
-    /// Appends bytes; nothing if there is no room for all of them.
+    /// Appends bytes, or nothing if there isn't room for all of them.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         let start = self.len();
         if let Some(free) = self.bytes.get_mut(start..start + bytes.len()) {

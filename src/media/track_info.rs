@@ -1,7 +1,7 @@
 //! The description of a track, from its sequence header: "H.264 1920x1080 30 fps", "AAC 48 kHz stereo".
 //!
-//! Sequence headers are parsed here and nowhere else. Log, API, `/stat` and metrics show the
-//! [`TrackInfo`]; the tracks of MP4 files and HLS are made from the `Description`.
+//! Sequence headers are parsed only here. Log, API, `/stat` and metrics show the [`TrackInfo`]; the
+//! tracks of MP4 files and HLS are made from the `Description`.
 
 use std::fmt;
 
@@ -26,9 +26,9 @@ pub struct TrackInfo {
     pub codec: Codec,
     /// The frame size and rate of video.
     pub format: Option<VideoFormat>,
-    /// Samples per second as they are played.
+    /// The sample rate of the decoded audio, in Hz.
     pub sample_rate: Option<u32>,
-    /// The number of channels as they are played.
+    /// The number of channels of the decoded audio.
     pub channels: Option<u8>,
     /// The profile_idc of H.264, or the audio object type of AAC: 2 LC, 5 HE-AAC, 29 HE-AAC v2. 0 if
     /// unknown.
@@ -40,13 +40,14 @@ pub struct TrackInfo {
 }
 
 impl TrackInfo {
-    /// Reads the payload of a message: its sequence header or, for codecs without one, any message.
-    /// Returns the codec alone if there is nothing else, and `None` if not even that.
+    /// Reads the payload of a message: its sequence header, or any message for codecs without sequence
+    /// headers. Returns only the codec if nothing else is known, and `None` if the codec isn't known
+    /// either.
     pub fn read(medium: Medium, payload: &[u8]) -> Option<TrackInfo> {
         Description::read(medium, payload).map(|description| description.info)
     }
 
-    /// The codec in a word: "H.264", "AAC", "HE-AAC", "Opus".
+    /// Returns the codec as a word: "H.264", "AAC", "HE-AAC", "Opus".
     pub fn codec_name(&self) -> String {
         match (self.codec, self.profile) {
             (Codec::Audio(AudioCodec::Aac), 5) => "HE-AAC".into(),
@@ -75,7 +76,7 @@ impl fmt::Display for TrackInfo {
     }
 }
 
-/// A message's tag header, what it says of its track, and the decoder's configuration.
+/// A message's tag header, its information about the track, and the decoder's configuration.
 pub(super) struct Description<'a> {
     pub(super) tag: Tag,
     pub(super) info: TrackInfo,
@@ -84,21 +85,21 @@ pub(super) struct Description<'a> {
 
 /// The configuration of a decoder, as far as MP4 needs it.
 pub(super) enum DecoderConfig<'a> {
-    /// The message has no configuration, or none that is valid, or none that MP4 can hold.
+    /// No configuration: the message has none, or it is invalid, or MP4 can't hold it.
     None,
-    /// The body of the sequence header, or its part that is the same in every form.
+    /// The body of the sequence header, or the part of it that is the same in every form.
     Video(&'a [u8]),
     /// The body of the sequence header, parsed and raw.
     Aac(AacConfig, &'a [u8]),
     Opus(OpusHead<'a>),
     /// The STREAMINFO block, parsed and raw.
     Flac(StreamInfo, &'a [u8]),
-    /// From a frame: MP3 has no sequence header.
+    /// The header of a frame, since MP3 has no sequence header.
     Mp3(Mp3Header),
 }
 
 impl<'a> Description<'a> {
-    /// Reads the payload of a message. Returns `None` without a codec.
+    /// Reads the payload of a message. Returns `None` if it has no codec.
     pub(super) fn read(medium: Medium, payload: &'a [u8]) -> Option<Description<'a>> {
         let tag = Tag::parse(medium, payload).ok()?;
         let body = payload.get(tag.body_offset..).unwrap_or_default();
@@ -123,7 +124,7 @@ impl<'a> Description<'a> {
                 description.read_audio_header(codec, body)
             }
             (TagKind::Frames, Codec::Audio(AudioCodec::Mp3)) => description.read_mp3_frame(body),
-            // The frames don't say how many channels they have.
+            // Opus frames don't tell the number of channels.
             (TagKind::Frames, Codec::Audio(AudioCodec::Opus)) => {
                 Some(DecoderConfig::Opus(OpusHead::STEREO))
             }
@@ -167,7 +168,7 @@ impl<'a> Description<'a> {
             AudioCodec::Aac => {
                 let config = AacConfig::parse(body).ok()?;
                 self.info.profile = config.object_type;
-                // The parametric stereo of HE-AAC v2 makes two channels of one.
+                // The parametric stereo of HE-AAC v2 turns one channel into two.
                 let is_widened = config.object_type == 29;
                 let channels = config.channels;
                 let channels = channels.map(|n| if is_widened { n.max(2) } else { n });
@@ -194,7 +195,7 @@ impl<'a> Description<'a> {
 
     fn read_mp3_frame(&mut self, body: &[u8]) -> Option<DecoderConfig<'a>> {
         let header = Mp3Header::parse(body)?;
-        // Enhanced tag headers have no rate, so it can't contradict.
+        // Enhanced tag headers have no sample rate, so the one of the frame can't contradict it.
         if self.info.sample_rate.is_none() {
             self.set_audio(header.sample_rate, Some(header.channels));
         }
@@ -219,7 +220,7 @@ mod tests {
     /// An H.265 record without parameter sets.
     const HEVC: &[u8] = b"\x01\x01\x60\0\0\0\x90\0\0\0\0\0\x78\xF0\0\xFC\xFD\xF8\xF8\0\0\x0F\0";
 
-    /// A sequence header of ffmpeg.
+    /// A sequence header from ffmpeg.
     const FLAC: &[u8] = b"\x90fLaC\x10\0\x10\0\0\0\x0E\0\x10\xF2\x0A\xC4\x40\xF0\0\0\0\0\
         \xD4\x1D\x8C\xD9\x8F\0\xB2\x04\xE9\x80\x09\x98\xEC\xF8\x42\x7E";
 

@@ -1,23 +1,24 @@
-//! The size and frame rate of video, as a sequence parameter set has them.
+//! The size and frame rate of video, as found in a sequence parameter set.
 
 use std::fmt;
 
 use super::decimal::Thousandths;
 
-/// The size and rate of the video as shown. Displayed as `1920x1080 30 fps`.
+/// The size and frame rate of the video as presented. Displayed as `1920x1080 30 fps`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VideoFormat {
     /// The width in pixels after cropping; at least 1.
     pub width: u16,
     /// The height in pixels after cropping; at least 1.
     pub height: u16,
-    /// Frames per second in hundredths, if the encoder says; above 0, at most 1000 fps.
+    /// The frame rate in hundredths of frames per second, if the encoder announces it; above 0, at most
+    /// 1000 fps.
     pub frame_rate: Option<u32>,
 }
 
 impl VideoFormat {
-    /// Returns the format of frames of `coded` pixels of which `cropped` are cut off, in each
-    /// direction. `None` if nothing is left, or more than 16 bits hold, as MP4 has them.
+    /// Returns the format of frames of `coded` pixels, `cropped` of which are cut off, in each
+    /// direction. Returns `None` if nothing is left, or if a size exceeds 16 bits, the limit of MP4.
     pub(super) fn new(coded: [u64; 2], cropped: [u64; 2]) -> Option<VideoFormat> {
         let [width, height] = coded;
         let [left_right, top_bottom] = cropped;
@@ -32,14 +33,15 @@ impl VideoFormat {
         })
     }
 
-    /// Width and height.
+    /// Returns width and height.
     pub fn size(&self) -> (u16, u16) {
         (self.width, self.height)
     }
 
-    /// The same format with a rate of `frames` in `seconds`, or without one if that is absurd.
+    /// Returns the same format with a rate of `frames` in `seconds`, or without a rate if that is
+    /// implausible.
     pub(super) fn with_frame_rate(self, frames: u32, seconds: u64) -> VideoFormat {
-        // Two digits tell 29.97 from 30. More would only show how it was divided.
+        // Two digits distinguish 29.97 from 30. More would only show rounding in the encoder's fraction.
         let rate = (u64::from(frames) * 100 + seconds / 2).checked_div(seconds);
         let rate = rate.filter(|rate| (1..=100_000).contains(rate));
         VideoFormat {

@@ -13,7 +13,7 @@
 use super::bits::BitReader;
 use super::video_format::VideoFormat;
 
-/// Returns the body of a sequence header from the profile on; `None` if it has no known form.
+/// Returns the body of a sequence header, starting at the profile; `None` if its form is unknown.
 pub fn config(body: &[u8]) -> Option<&[u8; 8]> {
     match body {
         [1, 0, 0, 0, config @ ..] => config.first_chunk(),

@@ -1,12 +1,12 @@
-//! Aggregate messages (7.1.6): several messages in one, laid out like FLV tags.
+//! Aggregate messages (7.1.6): several messages in one payload, laid out like FLV tags.
 //!
 //! ```text
 //! type u8   size u24   timestamp u24, its high byte u8   stream id u24   bytes   back pointer u32
 //! 09        00 00 05   00 00 28 00                       00 00 00        ...     00 00 00 10
 //! ```
 //!
-//! The first message has the aggregate's own timestamp; the others keep their distance to the first
-//! one's timestamp. Message stream ids inside are ignored.
+//! The first inner message has the timestamp of the aggregate; the others keep their distance to it.
+//! Message stream ids inside the aggregate are ignored.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use byteorder::{BigEndian, ByteOrder};
 
 use super::bytes::slice;
 
-/// Messages in one aggregate.
+/// The maximum number of messages in one aggregate.
 const MAX_MESSAGES: u16 = 4096;
 
 const HEADER_LEN: usize = 11;
@@ -23,10 +23,10 @@ const BACK_POINTER_LEN: usize = 4;
 /// An iterator over an aggregate message.
 #[derive(Clone, Debug)]
 pub(super) struct Aggregate {
-    /// Message stream of the aggregate and of all messages in it.
+    /// The message stream of the aggregate, and of every message in it.
     pub(super) message_stream_id: u32,
     timestamp: u32,
-    /// Timestamp of the first message inside.
+    /// The timestamp of the first inner message, once it has been read.
     first: Option<u32>,
     at: usize,
     messages_left: u16,
@@ -37,7 +37,7 @@ pub(super) struct Aggregate {
 pub(super) struct InnerMessage {
     pub(super) type_id: u8,
     pub(super) timestamp: u32,
-    /// Where its bytes lie in the aggregate's payload.
+    /// The position of the message's bytes in the aggregate's payload.
     pub(super) range: Range<usize>,
 }
 
@@ -52,8 +52,8 @@ impl Aggregate {
         }
     }
 
-    /// Returns the next message; `None` at the end, or if the next message is truncated or the limit
-    /// is reached, so that the rest is dropped. The last back pointer may be missing.
+    /// Returns the next message, or `None` at the end. The rest of the aggregate is dropped if the next
+    /// message is truncated or the limit is reached. The last back pointer may be missing.
     pub(super) fn next<'a>(
         &mut self,
         parts: impl Iterator<Item = &'a [u8]> + Clone,

@@ -1,8 +1,8 @@
-//! Reading AMF0 and AMF3 without keeping what is read.
+//! AMF0 and AMF3, read in place without building a tree of values.
 //!
-//! A tree of values takes up to sixteen times the bytes of its message, and strangers send messages.
-//! So messages are read where they lie, token by token, and the caller keeps the few values that it
-//! needs:
+//! A tree of values can occupy sixteen times the bytes of its message, and messages may come from
+//! unauthenticated clients. So messages are read where they lie, token by token, and the caller keeps
+//! only the values that it needs:
 //!
 //! ```text
 //! 03 00 03 "app" 02 00 04 "live" 00 00 09
@@ -12,8 +12,8 @@
 //! depth 0        End
 //! ```
 //!
-//! The memory of a reader is bounded: it remembers the places of the first [`MAX_STRINGS`] strings and
-//! [`MAX_TRAITS`] classes of an AMF3 value, a few bytes each.
+//! The memory of a reader is bounded: it remembers the positions of the first [`MAX_STRINGS`] strings
+//! and [`MAX_TRAITS`] classes of an AMF3 value, a few bytes each.
 
 pub mod amf0;
 pub mod amf3;

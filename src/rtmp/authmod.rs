@@ -23,23 +23,23 @@
 //! and `opaque` is the challenge itself: if both are sent, ffmpeg, librtmp and GStreamer hash `opaque`,
 //! and Wirecast is said to hash `challenge`.
 //!
-//! The password is never sent, but MD5 is weak: on untrusted networks this belongs inside TLS.
+//! The password is never sent, but MD5 is weak: on untrusted networks, use this inside TLS.
 
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
 use super::base64;
 
-/// Longest user name in bytes. A description has to stay below 256 bytes, ffmpeg's limit.
+/// The longest user name in bytes. A description must stay below 256 bytes, ffmpeg's limit.
 const MAX_USER_LEN: usize = 80;
 
-/// Longest app or tcUrl that is parsed, in bytes. librtmp appends to both whenever it is refused.
+/// The longest app or tcUrl in bytes that is parsed. librtmp appends to both each time it is refused.
 const MAX_TEXT_LEN: usize = 2048;
 
-/// Random bytes for a salt; the rest is for the challenge.
+/// The number of random bytes for a salt; the remaining ones are for the challenge.
 const SALT_LEN: usize = 8;
 
-/// How response and challenge are made.
+/// The way in which response and challenge are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// Adobe's, which nearly every encoder knows.
@@ -74,8 +74,8 @@ pub enum Attempt<'a> {
         scheme: Scheme,
         /// The user's name, 1 to 80 bytes without control characters.
         user: &'a str,
-        /// Identifies the challenge: `opaque`, or `nonce` of `llnw`. A client of Adobe's
-        /// scheme that knows no `opaque` leaves it empty.
+        /// The identifier of the challenge: `opaque`, or `nonce` of `llnw`. Empty if a client of Adobe's
+        /// scheme doesn't know `opaque`.
         token: &'a str,
         /// The client's own challenge: `challenge`, or `cnonce` of `llnw`.
         client_challenge: &'a str,
@@ -87,13 +87,13 @@ pub enum Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    /// Parses an app or tcUrl as sent. `None` without authentication, or with an unknown scheme, no user
-    /// name, or one that is too long.
+    /// Parses an app or tcUrl as sent. Returns `None` if it has no authentication, or if the scheme is
+    /// unknown, or the user name is missing or too long.
     ///
-    /// Values are taken as they are, neither percent signs nor `+` are decoded: clients send
-    /// base64 as it is. Clients put a `?` before the first key even when the user's own app has a
-    /// query already, so that parts a pair from the next one like `&`. Of a key that stands there
-    /// twice the last one counts: librtmp appends its answers to what it sent before.
+    /// Values are not decoded, neither percent signs nor `+`: clients send base64 unescaped. Clients put
+    /// a `?` before the first key even if the user's own app already has a query, so `?` separates pairs
+    /// just as `&` does. If a key occurs twice, the last value counts: librtmp appends its answers to
+    /// what it sent before.
     pub fn parse(text: &'a str) -> Option<Attempt<'a>> {
         if text.len() > MAX_TEXT_LEN {
             return None;
@@ -135,7 +135,7 @@ fn last_value<'a>(query: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// A challenge of the server for one attempt. The caller has to make sure that it is used once, and
+/// A challenge of the server for one attempt. The caller must make sure that it is used only once, and
 /// soon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
@@ -145,7 +145,7 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// Makes a challenge of random bytes.
+    /// Makes a challenge from random bytes.
     pub fn new(random: &[u8; 24]) -> Challenge {
         let (salt, token) = random.split_at(SALT_LEN);
         Challenge {
@@ -154,15 +154,16 @@ impl Challenge {
         }
     }
 
-    /// The token by which the server finds the challenge again: 32 hexadecimal digits.
+    /// Returns the token by which the server finds the challenge again: 32 hexadecimal digits.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// Whether an attempt answers this challenge with the password, in a time that doesn't depend on how
-    /// much of the response is right. `app` is the app as sent, query included; `llnw` hashes its path.
+    /// Whether an attempt answers this challenge with the right password. The time taken doesn't depend
+    /// on how much of the response is right. `app` is the app as sent, query included; `llnw` hashes its
+    /// path.
     ///
-    /// With `adobe` the token may be empty: the response is made from the challenge anyway.
+    /// With `adobe` the token may be empty: the response depends on the challenge anyway.
     pub fn verify(&self, attempt: &Attempt<'_>, password: &str, app: &str) -> bool {
         let Attempt::Answer {
             scheme,
@@ -189,6 +190,7 @@ impl Challenge {
                 Scheme::Limelight => {
                     let secret = hex(&md5(&[user, ":live:", password]));
                     paths(app).into_iter().any(|path| {
+                        // Clients add the default instance to an app that has none.
                         let instance = if path.contains('/') { "" } else { "/_definst_" };
                         let place = hex(&md5(&["publish:/", path, instance]));
                         let token = &self.token;
@@ -207,13 +209,13 @@ fn paths(app: &str) -> [&str; 2] {
     [first, last].map(|parts| parts.map_or(app, |(path, _)| path))
 }
 
-/// Refuses a client that said nothing of authentication.
+/// Describes the refusal of a client that hasn't sent any authentication.
 pub fn describe_need_auth(scheme: Scheme) -> String {
     let scheme = scheme.as_str();
     format!("[ AccessManager.Reject ] : [ code=403 need auth; authmod={scheme} ] : ")
 }
 
-/// Answers [`Attempt::Hello`], whose user's name it repeats; below 256 bytes.
+/// Describes the answer to [`Attempt::Hello`], including the user's name; below 256 bytes.
 pub fn describe_challenge(scheme: Scheme, user: &str, challenge: &Challenge) -> String {
     let Challenge { salt, token } = challenge;
     let reason = match scheme {
@@ -225,23 +227,24 @@ pub fn describe_challenge(scheme: Scheme, user: &str, challenge: &Challenge) -> 
     reject(scheme, &reason)
 }
 
-/// Refuses an answer that is wrong, or whose challenge or user isn't known: all of them alike.
+/// Describes the refusal of an answer. It is the same for a wrong response, an unknown challenge and an
+/// unknown user.
 pub fn describe_failed(scheme: Scheme) -> String {
     let reason = match scheme {
-        // Adobe's server sends some `opaque` here too. Clients look at the reason only.
+        // Adobe's server sends an `opaque` here too. Clients only look at the reason.
         Scheme::Adobe => "authfailed&opaque=-",
         Scheme::Limelight => "authfail",
     };
     reject(scheme, reason)
 }
 
-/// ffmpeg requires the space after the scheme, and the reason at the very end.
+/// Formats a refusal. ffmpeg requires the space after the scheme, and the reason at the very end.
 fn reject(scheme: Scheme, reason: &str) -> String {
     let scheme = scheme.as_str();
     format!("[ AccessManager.Reject ] : [ authmod={scheme} ] : ?reason={reason}")
 }
 
-/// MD5 of the parts, one after the other.
+/// Returns the MD5 of the concatenated parts.
 fn md5(parts: &[&str]) -> [u8; 16] {
     let mut md5 = Md5::new();
     for part in parts {

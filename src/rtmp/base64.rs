@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn both_ways_match_the_rfc() {
-        // Section 10, and all digits.
+        // The examples of RFC 4648, section 10, and all digits.
         for (bytes, text) in [
             ("", ""),
             ("f", "Zg=="),

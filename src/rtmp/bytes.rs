@@ -1,19 +1,20 @@
-//! Bytes that lie in several places: in blocks of the arena, or on both sides of a chunk header.
+//! Bytes in several slices: in blocks of the arena, or on both sides of a chunk header.
 
 use std::fmt;
 use std::ops::Range;
 
-/// Places in which a message may lie that is decoded: blocks of 16 KiB for up to 64 KiB, cut anywhere.
+/// The number of slices in which a decodable message may lie: blocks of 16 KiB for up to 64 KiB, cut
+/// anywhere.
 pub const MAX_PARTS: usize = 8;
 
-/// The places of a message's bytes.
+/// The slices of a message's bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Parts<'a> {
     parts: [&'a [u8]; MAX_PARTS],
 }
 
 impl<'a> Parts<'a> {
-    /// Collects slices in their order; `None` when there are more than [`MAX_PARTS`].
+    /// Collects slices in order. Returns `None` if there are more than [`MAX_PARTS`].
     pub fn new(slices: impl IntoIterator<Item = &'a [u8]>) -> Option<Parts<'a>> {
         let mut parts = Parts::default();
         let mut free = parts.parts.iter_mut();
@@ -23,18 +24,18 @@ impl<'a> Parts<'a> {
         Some(parts)
     }
 
-    /// All bytes.
+    /// Returns all bytes.
     pub fn bytes(&self) -> Bytes<'_> {
         Bytes::new(&self.parts)
     }
 }
 
-/// Bytes that follow each other, in as many places as they lie in.
+/// Consecutive bytes that lie in any number of slices.
 #[derive(Clone, Copy, Default)]
 pub struct Bytes<'a> {
-    /// The first place, which isn't empty unless all are. It may reach beyond the last byte.
+    /// The first slice, which is empty only if all are. It may extend beyond the last byte.
     head: &'a [u8],
-    /// The places after it.
+    /// The slices after `head`.
     tail: &'a [&'a [u8]],
     len: usize,
 }
@@ -50,7 +51,7 @@ impl<'a> From<&'a [u8]> for Bytes<'a> {
 }
 
 impl<'a> Bytes<'a> {
-    /// The bytes of all slices in their order.
+    /// Creates a view of the bytes of all slices, in order.
     pub fn new(slices: &'a [&'a [u8]]) -> Bytes<'a> {
         let mut bytes = Bytes {
             head: &[],
@@ -61,7 +62,7 @@ impl<'a> Bytes<'a> {
         bytes
     }
 
-    /// The number of bytes.
+    /// Returns the number of bytes.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -71,7 +72,7 @@ impl<'a> Bytes<'a> {
         self.len == 0
     }
 
-    /// The bytes as slices, one for each place.
+    /// Returns the bytes as one slice per part.
     pub fn parts(self) -> impl Iterator<Item = &'a [u8]> + Clone {
         let mut left = self.len;
         std::iter::once(self.head)
@@ -84,13 +85,13 @@ impl<'a> Bytes<'a> {
             .filter(|part| !part.is_empty())
     }
 
-    /// The bytes in the first place: some, unless there are none at all.
+    /// Returns the bytes in the first slice; empty only if there are no bytes at all.
     pub fn front(&self) -> &'a [u8] {
         self.head.get(..self.len).unwrap_or(self.head)
     }
 
-    /// The first `len` bytes as two slices, of which the second may be empty; `None` if there are fewer
-    /// bytes, or more places.
+    /// Returns the first `len` bytes as two slices, the second of which may be empty; `None` if there
+    /// are fewer bytes, or if they lie in more slices.
     pub(super) fn two_places(&self, len: usize) -> Option<[&'a [u8]; 2]> {
         if len > self.len {
             return None;
@@ -117,25 +118,25 @@ impl<'a> Bytes<'a> {
         self.settle();
     }
 
-    /// The first `len` bytes and the rest; `None` when there are fewer.
+    /// Splits into the first `len` bytes and the rest; `None` if there are fewer.
     pub fn split_at(self, len: usize) -> Option<(Bytes<'a>, Bytes<'a>)> {
         let mut rest = self;
         rest.advance(len);
         (len <= self.len).then_some((Bytes { len, ..self }, rest))
     }
 
-    /// The first byte.
+    /// Returns the first byte.
     pub fn first(&self) -> Option<u8> {
         self.front().first().copied()
     }
 
-    /// The bytes after `prefix`, if they begin with it.
+    /// Returns the bytes after `prefix`, if they begin with it.
     pub fn strip_prefix(self, prefix: &[u8]) -> Option<Bytes<'a>> {
         let (first, rest) = self.split_at(prefix.len())?;
         (first == *prefix).then_some(rest)
     }
 
-    /// The first N bytes, filled up with zeros.
+    /// Returns the first N bytes, padded with zeros.
     pub fn to_array<const N: usize>(self) -> [u8; N] {
         let mut array = [0; N];
         let bytes = self.parts().flatten();
@@ -146,7 +147,7 @@ impl<'a> Bytes<'a> {
         array
     }
 
-    /// Skips empty places.
+    /// Skips empty slices.
     fn settle(&mut self) {
         while self.head.is_empty() {
             let Some((next, tail)) = self.tail.split_first() else {

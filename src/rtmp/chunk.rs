@@ -1,4 +1,4 @@
-//! The chunk format (5.3.1), as reader and writer share it.
+//! The chunk format (5.3.1), shared by reader and writer.
 //!
 //! ```text
 //! basic header      1 byte   fmt(2) id(6)            ids 2 to 63
@@ -13,20 +13,20 @@
 
 use byteorder::{BigEndian, ByteOrder, LittleEndian};
 
-/// Initial chunk size, in each direction (5.4.1).
+/// The initial chunk size in bytes, in each direction (5.4.1).
 pub const DEFAULT_CHUNK_SIZE: u32 = 128;
 
-/// Largest chunk size that makes a difference: messages are no longer than that (5.4.1).
+/// The largest chunk size in bytes that makes a difference: no message is longer (5.4.1).
 pub const MAX_CHUNK_SIZE: u32 = 0xFF_FFFF;
 
-/// Value of a three-byte timestamp field that announces an extended timestamp (5.3.1.3).
+/// The value of a three-byte timestamp field that announces an extended timestamp (5.3.1.3).
 pub const EXTENDED: u32 = 0xFF_FFFF;
 
-/// Longest header of a chunk: basic 3, message 11, extended timestamp 4.
+/// The longest chunk header in bytes: basic 3, message 11, extended timestamp 4.
 pub const MAX_HEADER_LEN: usize = 3 + 11 + 4;
 
-/// Chunk streams on which this server sends. Clients don't care, but each kind of message has its own,
-/// and all are below 64, where every client gets continuation headers right.
+/// The chunk streams on which this server sends. Clients don't depend on the numbers, but each kind of
+/// message has its own, and all are below 64, where every client handles continuation headers correctly.
 pub mod chunk_stream_id {
     /// Protocol control and user control messages.
     pub const CONTROL: u8 = 2;
@@ -40,23 +40,24 @@ pub mod chunk_stream_id {
     pub const VIDEO: u8 = 6;
 }
 
-/// The header of a message that is sent, always as a chunk of type 0.
+/// The header of an outgoing message, whose first chunk is always of type 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageHeader {
-    /// Chunk stream, 2 to 63.
+    /// The chunk stream, 2 to 63.
     pub chunk_stream_id: u8,
-    /// ms, absolute, wrapping.
+    /// The timestamp in ms, absolute, wrapping.
     pub timestamp: u32,
-    /// Payload length in bytes, 24 bits.
+    /// The payload length in bytes, 24 bits.
     pub len: u32,
-    /// Message type (7.1).
+    /// The message type (7.1).
     pub type_id: u8,
-    /// Message stream.
+    /// The message stream.
     pub message_stream_id: u32,
 }
 
 impl MessageHeader {
-    /// The header of a message that isn't media: its timestamp is 0, and the writer sets its length.
+    /// Creates the header of a message that isn't media: its timestamp is 0, and the writer sets its
+    /// length.
     pub(super) fn untimed(chunk_stream_id: u8, message_stream_id: u32, type_id: u8) -> Self {
         MessageHeader {
             chunk_stream_id,
@@ -67,11 +68,10 @@ impl MessageHeader {
         }
     }
 
-    /// Writes a type 0 chunk header; returns its length, 12 bytes or 16 with the extended
-    /// timestamp.
+    /// Writes a type 0 chunk header. Returns its length in bytes: 12, or 16 with the extended timestamp.
     ///
-    /// Type 0 for every message costs up to 11 bytes more than a delta would, but lets a receiver skip
-    /// messages at every message boundary.
+    /// Type 0 for every message costs up to 11 bytes more than a delta would, but lets the stream skip
+    /// messages for a receiver at any message boundary.
     pub fn emit(&self, out: &mut [u8; 16]) -> usize {
         let [basic, rest @ ..] = out;
         *basic = self.chunk_stream_id & 0x3F;
@@ -86,8 +86,8 @@ impl MessageHeader {
         16
     }
 
-    /// Writes the header of the chunks after the first, type 3; returns its length, 1 byte or 5
-    /// with the extended timestamp.
+    /// Writes the type 3 header of the chunks after the first. Returns its length in bytes: 1, or 5 with
+    /// the extended timestamp.
     pub fn emit_continuation(&self, out: &mut [u8; 5]) -> usize {
         out[0] = 0xC0 | (self.chunk_stream_id & 0x3F);
         if self.timestamp < EXTENDED {

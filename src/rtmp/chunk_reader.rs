@@ -1,14 +1,14 @@
-//! Chunks to messages (5.3), for any split of the bytes.
+//! A reader that turns chunks into messages (5.3), however the bytes are split.
 //!
 //! ```text
 //! bytes -> header -> chunk_stream -> in_place ------------> ReceivedMessage
 //!             \----> repeat -------> assembly, payload ---/
 //! ```
 //!
-//! The caller feeds what its socket brought; [`ChunkReader::read`] consumes up to the end of one
-//! message. The payload of an audio or video message that lies whole in the input stays there. All
-//! other payloads go into a [`Payload`] of the caller's kind as they arrive: memory is never claimed
-//! because a header announced a length.
+//! The caller passes in the bytes that its socket received; [`ChunkReader::read`] consumes up to the end
+//! of one message. The payload of an audio or video message that lies entirely in the input stays there.
+//! All other payloads go into a [`Payload`] of the caller's kind as they arrive: memory is never claimed
+//! just because a header announced a length.
 
 mod assembly;
 mod chunk_stream;
@@ -32,29 +32,29 @@ pub use in_place::InPlace;
 pub use limits::Limits;
 pub use payload::{Heap, Payload, PayloadSource};
 
-/// Chunk streams per connection; real clients use fewer than ten.
+/// The maximum number of chunk streams per connection; real clients use fewer than ten.
 pub const MAX_CHUNK_STREAMS: usize = 64;
 
-/// The number of bytes that a chunk should carry to be worth its time; see
-/// [`missing_bytes`](ChunkReader::missing_bytes). It is the chunk size before any Set Chunk Size.
+/// The number of bytes that a chunk should carry to be worth its processing time; see
+/// [`missing_bytes`](ChunkReader::missing_bytes). It equals the chunk size before any Set Chunk Size.
 pub const FULL_CHUNK: u32 = DEFAULT_CHUNK_SIZE;
 
-/// Entries by which the table of chunk streams grows: most clients use no more.
+/// The number of entries by which the table of chunk streams grows: most clients use no more.
 const TABLE_STEP: usize = 4;
 
-/// A message that was read.
+/// A message that was received.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReceivedMessage<'a> {
-    /// The chunk stream that brought it.
+    /// The chunk stream on which the message arrived.
     pub chunk_stream_id: u32,
-    /// ms, absolute, wrapping.
+    /// The timestamp in ms, absolute, wrapping.
     pub timestamp: u32,
-    /// Message type (7.1).
+    /// The message type (7.1).
     pub type_id: u8,
-    /// Message stream.
+    /// The message stream.
     pub message_stream_id: u32,
-    /// The payload, if it lies whole in the input; else it was assembled. [`ChunkReader::payload`]
-    /// knows both.
+    /// The payload if it lies entirely in the input; otherwise it was assembled.
+    /// [`ChunkReader::payload`] handles both cases.
     pub in_place: Option<InPlace<'a>>,
 }
 
@@ -70,7 +70,8 @@ impl<'a> ReceivedMessage<'a> {
     }
 }
 
-/// The parts of a payload, wherever they lie. A chain of both would cost more for each of them.
+/// The parts of a payload, in place or assembled. Chaining the two iterators would make every step
+/// slower.
 #[derive(Clone)]
 enum PayloadParts<'a, A> {
     InPlace(InPlace<'a>),
@@ -95,7 +96,7 @@ pub struct ChunkReader<S: PayloadSource> {
     state: ReaderState,
     streams: Vec<ChunkStream>,
     partial: UnderAssembly<S>,
-    /// The header under way; complete headers fit.
+    /// The bytes of an incomplete header; every complete header fits.
     header: [u8; MAX_HEADER_LEN],
     header_len: usize,
     put_back: PutBack,
@@ -106,7 +107,7 @@ pub struct ChunkReader<S: PayloadSource> {
 enum ReaderState {
     /// Collecting a header.
     Header,
-    /// A type 3 header has come; the next bytes may repeat the extended timestamp.
+    /// A type 3 header was read; the next bytes may repeat the extended timestamp.
     Repeat(Repeat),
     /// Collecting the chunk's payload.
     Payload { stream: usize, left: u32 },
@@ -115,14 +116,14 @@ enum ReaderState {
 enum ReadStep<'a> {
     Next,
     NeedsInput,
-    /// A message that lies whole in the input.
+    /// A message that lies entirely in the input.
     InPlace(ReceivedMessage<'a>),
-    /// The message on this chunk stream is complete.
+    /// The index of the chunk stream whose message is complete.
     Complete(usize),
 }
 
 impl<S: PayloadSource> ChunkReader<S> {
-    /// A reader at the start of a connection, after the handshake.
+    /// Creates a reader at the start of a connection, after the handshake.
     pub fn new(source: S, limits: Limits) -> ChunkReader<S> {
         ChunkReader {
             limits,
@@ -137,9 +138,9 @@ impl<S: PayloadSource> ChunkReader<S> {
         }
     }
 
-    /// Consumes input up to the end of one message. `None`: all input was consumed and more is
-    /// needed. After [`Error::OutOfBlocks`] the call may be repeated; after any other error the
-    /// connection is lost.
+    /// Consumes input up to the end of one message. Returns `None` once all input was consumed and more
+    /// is needed. After [`Error::OutOfBlocks`] the call may be repeated; after any other error the
+    /// connection can't be used any longer.
     pub fn read<'a>(
         &mut self,
         input: &mut Bytes<'a>,
@@ -167,25 +168,25 @@ impl<S: PayloadSource> ChunkReader<S> {
         }
     }
 
-    /// The number of bytes that the chunks read so far fell short of [`FULL_CHUNK`]: a chunk costs
-    /// the same time whatever it carries. The last chunk of a message that has several isn't counted.
+    /// Returns the total number of bytes by which the chunks read so far fell short of [`FULL_CHUNK`],
+    /// since a chunk costs the same time however little it carries. The last chunk of a message with
+    /// several chunks isn't counted.
     pub fn missing_bytes(&self) -> u64 {
         self.missing_bytes
     }
 
-    /// Counts something that costs as much time as a chunk and carried this many bytes.
+    /// Counts an item that costs as much time as a chunk and carried this many bytes.
     pub fn note_chunk(&mut self, carried: u32) {
         self.missing_bytes += u64::from(FULL_CHUNK.saturating_sub(carried));
     }
 
-    /// Payload of the message that [`read`](Self::read) returned last if it was assembled, until the
-    /// next call.
+    /// Returns the payload of the message that [`read`](Self::read) last returned, if it was assembled.
+    /// Valid until the next call.
     pub fn assembled(&self) -> Option<&S::Payload> {
         self.partial.finished()
     }
 
-    /// Payload of the message that [`read`](Self::read) returned last, in as many parts as it lies
-    /// in.
+    /// Returns the payload of the message that [`read`](Self::read) last returned, in one or more parts.
     pub fn payload<'m>(
         &'m self,
         in_place: Option<InPlace<'m>>,
@@ -193,7 +194,8 @@ impl<S: PayloadSource> ChunkReader<S> {
         self.payload_range(in_place, 0..usize::MAX)
     }
 
-    /// The same; of an assembled payload only the bytes in a range.
+    /// Like [`payload`](Self::payload), but returns only a range of the bytes if the payload was
+    /// assembled.
     pub(super) fn payload_range<'m>(
         &'m self,
         in_place: Option<InPlace<'m>>,
@@ -208,13 +210,13 @@ impl<S: PayloadSource> ChunkReader<S> {
         }
     }
 
-    /// Gives the memory of the assembled payload back before the next call.
+    /// Releases the memory of the assembled payload without waiting for the next call.
     pub fn forget_payload(&mut self) {
         self.partial.clear_finished();
     }
 
-    /// The peer's Set Chunk Size (5.4.1); holds from the next chunk on, even in the middle of a
-    /// message.
+    /// Applies the peer's Set Chunk Size (5.4.1). It holds from the next chunk on, even in the middle of
+    /// a message.
     pub fn set_chunk_size(&mut self, size: u32) -> Result<(), Error> {
         if size == 0 || size > 0x7FFF_FFFF {
             return Err(Error::malformed(format!(
@@ -225,7 +227,7 @@ impl<S: PayloadSource> ChunkReader<S> {
         Ok(())
     }
 
-    /// The peer's Abort Message (5.4.2): forgets what has come of a message.
+    /// Applies the peer's Abort Message (5.4.2): drops the part of the message that was received.
     pub fn abort(&mut self, chunk_stream_id: u32) {
         let mut streams = self.streams.iter();
         let Some(index) = streams.position(|stream| stream.id == chunk_stream_id) else {
@@ -237,14 +239,14 @@ impl<S: PayloadSource> ChunkReader<S> {
         }
     }
 
-    /// Replaces the limits; they hold from the next message on.
+    /// Replaces the limits; the new ones hold from the next message on.
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
 
     fn read_header<'a>(&mut self, input: &mut Bytes<'a>) -> Result<ReadStep<'a>, Error> {
         if self.header_len == 0 && self.put_back.bytes().is_empty() {
-            // Most headers lie whole in the input too.
+            // Most headers also lie entirely in the input.
             if let Ok(header) = ChunkHeader::parse(input.front()) {
                 if let Some(message) = self.read_in_place(&header, input) {
                     return Ok(ReadStep::InPlace(message));
@@ -253,6 +255,8 @@ impl<S: PayloadSource> ChunkReader<S> {
                 return self.begin_chunk(&header);
             }
         }
+        // Collected byte by byte: the header may be split between reads, or begin in bytes that
+        // were put back.
         let header = loop {
             let have = self.header.get(..self.header_len).unwrap_or_default();
             let needed = match ChunkHeader::parse(have) {
@@ -273,8 +277,7 @@ impl<S: PayloadSource> ChunkReader<S> {
         self.begin_chunk(&header)
     }
 
-    /// Applies a complete header, whose type 3 form may still be followed by an extended
-    /// timestamp.
+    /// Applies a complete header. If it is of type 3, an extended timestamp may still follow.
     fn begin_chunk(&mut self, header: &ChunkHeader) -> Result<ReadStep<'static>, Error> {
         let index = self.stream_index(header.chunk_stream_id)?;
         let Some(stream) = self.streams.get_mut(index) else {
@@ -292,8 +295,9 @@ impl<S: PayloadSource> ChunkReader<S> {
                 return Ok(ReadStep::Next);
             }
         } else if stream.is_partial {
-            // Not allowed by the specification, but some send types 1 and 2 as continuations. A
-            // length that changes in the middle has been the way to a buffer overflow elsewhere.
+            // The specification doesn't allow types 1 and 2 as continuations, but some clients send
+            // them. A length that changes in the middle of a message has caused buffer overflows in
+            // other servers.
             if header.format == 0 || stream.message(header) != (stream.len, stream.type_id) {
                 return Err(Error::malformed(format!(
                     "chunk of type {} on chunk stream {id} in the middle of a message of {} \
@@ -321,6 +325,7 @@ impl<S: PayloadSource> ChunkReader<S> {
         let come = self.partial.of(index).map_or(0, |payload| payload.len());
         let missing = stream.len.saturating_sub(come as u32);
         let left = missing.min(self.chunk_size);
+        // The last of several chunks isn't counted: it is as short as the message requires.
         if come == 0 || left < missing {
             self.note_chunk(left);
         }
@@ -345,7 +350,7 @@ impl<S: PayloadSource> ChunkReader<S> {
         Ok(())
     }
 
-    /// Checks length and type of a message that begins.
+    /// Checks the length and type of a message that begins.
     fn check_limits(&self, message: (u32, u8)) -> Result<(), Error> {
         let bytes = self.partial.announced(&self.streams);
         self.limits.check(message, self.partial.messages(), bytes)

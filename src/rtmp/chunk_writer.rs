@@ -1,15 +1,16 @@
-//! Messages to chunks, for everything that isn't media: control messages, commands, statuses.
+//! A writer that turns messages into chunks, for everything but media: control messages, commands,
+//! statuses.
 //!
-//! Media is not written here: its headers come from the framing of each receiver, its payload
+//! Media isn't written here: its headers come from the framing of each receiver, and its payload is sent
 //! straight from the log.
 
 use super::chunk::{DEFAULT_CHUNK_SIZE, MessageHeader};
 use super::message::Control;
 
-/// Chunk size that this server announces to every client before it sends anything else.
+/// The chunk size in bytes that this server announces to every client before it sends any other message.
 ///
-/// ffmpeg adopts it for its own messages (with none announced it publishes in chunks of 128
-/// bytes), and a message of up to 64 KiB needs no second header.
+/// ffmpeg adopts it for its own messages (with none announced, it publishes in chunks of 128 bytes), and
+/// a message of up to 64 KiB fits in a single chunk.
 pub const CHUNK_SIZE: u32 = 65_536;
 
 /// Appends messages as chunks to the caller's buffer.
@@ -27,7 +28,7 @@ impl Default for ChunkWriter {
 }
 
 impl ChunkWriter {
-    /// A writer whose chunk size has been announced to the peer already.
+    /// Creates a writer whose chunk size has already been announced to the peer.
     pub fn with_announced_chunk_size() -> ChunkWriter {
         ChunkWriter {
             chunk_size: CHUNK_SIZE,
@@ -40,8 +41,8 @@ impl ChunkWriter {
         self.chunk_size = CHUNK_SIZE;
     }
 
-    /// Writes one message: a chunk of type 0, then as many of type 3 as it takes. The header's
-    /// `len` is set from the payload.
+    /// Writes one message: a chunk of type 0, then as many chunks of type 3 as the payload needs. The
+    /// header's `len` is set from the payload.
     pub fn write(&self, header: MessageHeader, payload: &[u8], out: &mut Vec<u8>) {
         let header = MessageHeader {
             len: payload.len() as u32,

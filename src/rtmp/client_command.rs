@@ -1,7 +1,7 @@
-//! The commands of a client, parsed (7.2).
+//! Parsed commands of a client (7.2).
 //!
-//! Every argument is optional and of any type until checked: real clients leave out the publish
-//! type, send names where numbers belong and numbers where booleans do.
+//! Every argument is optional, and its type is unknown until checked: real clients leave out the publish
+//! type, send names where numbers belong, and numbers where booleans do.
 
 use super::Error;
 use super::amf::{Bytes, Named, Reader, Token};
@@ -9,20 +9,20 @@ use super::connect::Connect;
 use super::stream_key::MAX_KEPT_NAME;
 use crate::medium::Medium;
 
-/// Bytes of a command's name that are kept. The longest known one has 15 bytes.
+/// The number of bytes of a command's name that are kept. The longest known name has 15 bytes.
 const MAX_NAME_LEN: usize = 40;
 
-/// A command with what a reply to it needs.
+/// A command together with the values that a reply to it needs.
 #[derive(Debug, PartialEq)]
 pub(super) struct Call {
-    /// Name of the procedure, or the beginning of a long one.
+    /// The name of the procedure, or the beginning of a long name.
     pub(super) name: String,
-    /// 0 when no reply is wanted.
+    /// The transaction id; 0 if the client expects no reply.
     pub(super) transaction_id: f64,
     pub(super) command: ClientCommand,
 }
 
-/// A command and the one argument of it that matters.
+/// A command, with only the argument that matters to this server.
 #[derive(Debug, PartialEq)]
 pub(super) enum ClientCommand {
     Connect(Connect),
@@ -33,25 +33,25 @@ pub(super) enum ClientCommand {
     FcSubscribe,
     GetStreamLength,
     CheckBandwidth,
-    /// A name.
+    /// A publish, with the stream name.
     Publish(String),
-    /// `play` or `play2`, and a name.
+    /// A `play` or `play2`, with the stream name.
     Play(String),
-    /// The message stream, unless that is the one on which the command came.
+    /// A deleteStream, with the message stream if it isn't the one on which the command came.
     DeleteStream(Option<u32>),
     CloseStream,
-    /// Whether the client pauses.
+    /// A pause; true to pause, false to resume.
     Pause(bool),
     Seek,
-    /// Whether the client wants a medium.
+    /// A receiveAudio or receiveVideo: the medium, and whether the client wants to receive it.
     Receive(Medium, bool),
-    /// A reply to what this server never asked, or a call of an unknown procedure.
+    /// A reply to a request that this server never sent, or a call of an unknown procedure.
     Other,
 }
 
 impl ClientCommand {
-    /// Parses a command in AMF0. Undecodable arguments count as missing; an undecodable name is an
-    /// error.
+    /// Parses a command in AMF0. Arguments that can't be decoded count as missing; a name that can't be
+    /// decoded is an error.
     pub(super) fn parse(payload: Bytes<'_>) -> Result<Call, Error> {
         let mut reader = Reader::new(payload);
         let Some(Token::String(name)) = next(&mut reader) else {
@@ -62,7 +62,7 @@ impl ClientCommand {
         let name = name.to_string_of(MAX_NAME_LEN);
         let transaction_id = next(&mut reader).and_then(|token| token.as_f64());
         let mut connect = None;
-        // After an error the reader is at its end.
+        // If this is an error, the reader is at its end, and all arguments count as missing.
         if let Ok(Some(Named { token, .. })) = reader.next_token() {
             if name == "connect" && token.is_object() {
                 connect = Connect::read(&mut reader).ok();
@@ -99,14 +99,14 @@ impl ClientCommand {
     }
 }
 
-/// The next value, if it is decodable to its end.
+/// Returns the next value if it can be decoded to its end.
 fn next<'a>(reader: &mut Reader<'a>) -> Option<Token<'a>> {
     let Named { token, .. } = reader.next_token().ok()??;
     reader.skip(token).ok()?;
     Some(token)
 }
 
-/// The first argument; of `play2` it is the property `streamName` of that.
+/// Returns the first argument, or its property `streamName` for `play2`.
 fn argument<'a>(command: &str, reader: &mut Reader<'a>) -> Option<Token<'a>> {
     let Named { token, .. } = reader.next_token().ok()??;
     if token.is_object() && command.starts_with("play") {
@@ -116,8 +116,8 @@ fn argument<'a>(command: &str, reader: &mut Reader<'a>) -> Option<Token<'a>> {
     Some(token)
 }
 
-/// The id of a message stream. GStreamer sends the stream's name where the id belongs; even a name of
-/// digits is no id.
+/// Returns the id of a message stream. GStreamer sends the stream's name where the id belongs; even a
+/// name that consists of digits isn't an id.
 fn id_of(argument: Token<'_>) -> Option<u32> {
     let number = match argument {
         Token::String(_) => None,
@@ -127,7 +127,7 @@ fn id_of(argument: Token<'_>) -> Option<u32> {
     in_range.map(|number| number as u32)
 }
 
-/// Name of a command for the flight recorder, if it is one that real clients send.
+/// The name of a command for the flight recorder, if it is one that real clients send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandName(u8);
 
@@ -163,7 +163,7 @@ impl CommandName {
         CommandName(index.unwrap_or(0) as u8)
     }
 
-    /// The name, or that it isn't known.
+    /// Returns the name, or a text saying that it is unknown.
     pub fn as_str(self) -> &'static str {
         NAMES.get(usize::from(self.0)).copied().unwrap_or_default()
     }
@@ -205,7 +205,7 @@ mod tests {
     fn an_undecodable_argument_ends_the_arguments() {
         let bytes = b"\x02\0\x04play\0\0\0\0\0\0\0\0\0\x05\x02\0\x01a\x99\x02\0\x01b";
         assert_eq!(call(bytes).command, play("a"));
-        // An object without an end counts as missing, and nothing can follow it.
+        // An object without an end marker counts as missing, and nothing can follow it.
         let cut = b"\x02\0\x04play\0\0\0\0\0\0\0\0\0\x03\0\x03app\x02\0\x01a";
         assert_eq!(call(cut).command, play(""));
         let cut = b"\x02\0\x07connect\0\0\0\0\0\0\0\0\0\x03\0\x03app\x02\0\x01a";

@@ -1,4 +1,4 @@
-//! Commands as values (7.2), and the replies of this server.
+//! Commands as values (7.2), and this server's replies.
 //!
 //! ```text
 //! command   name (string)  transaction id (number)  command object or null  arguments...
@@ -14,19 +14,19 @@ use super::printable::at_most;
 /// A command with all of its values: a reply of this server, or a command of a trusted peer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Command {
-    /// Name of the procedure.
+    /// The name of the procedure.
     pub name: String,
-    /// 0 when no reply is wanted.
+    /// The transaction id; 0 if no reply is expected.
     pub transaction_id: f64,
-    /// Parameters of the connection, or null.
+    /// The command object: parameters of the connection, or null.
     pub object: Value,
     /// The values after the command object.
     pub arguments: Vec<Value>,
 }
 
 impl Command {
-    /// Reads a command in AMF0. Undecodable arguments count as missing; an undecodable name or
-    /// transaction id is an error.
+    /// Parses a command in AMF0. Values that can't be decoded count as missing, and a missing
+    /// transaction id is 0; only a missing name is an error.
     pub fn parse(payload: &[u8]) -> Result<Command, Error> {
         let mut reader = Reader::new(payload.into());
         let mut next = || reader.next_value().ok().flatten();
@@ -46,7 +46,7 @@ impl Command {
         })
     }
 
-    /// The command's payload in AMF0.
+    /// Returns the command's payload in AMF0.
     pub fn emit(&self) -> Vec<u8> {
         let mut out = Vec::new();
         Value::String(self.name.clone()).emit(&mut out);
@@ -58,7 +58,7 @@ impl Command {
         out
     }
 
-    /// The command's payload in the AMF3 envelope: a format selector of 0, then AMF0 in which
+    /// Returns the command's payload in the AMF3 envelope: a format selector of 0, then AMF0 in which
     /// objects and arrays are AMF3.
     pub fn emit_amf3(&self) -> Vec<u8> {
         let mut out = vec![0];
@@ -76,12 +76,12 @@ impl Command {
     }
 }
 
-/// The reply `_result`.
+/// Creates a `_result` reply.
 pub fn result(transaction_id: f64, properties: Value, information: Value) -> Command {
     reply("_result", transaction_id, properties, information)
 }
 
-/// The reply `_error`, with a status as information.
+/// Creates an `_error` reply, with a status as its information object.
 pub fn error(transaction_id: f64, code: &str, description: &str) -> Command {
     reply(
         "_error",
@@ -91,15 +91,16 @@ pub fn error(transaction_id: f64, code: &str, description: &str) -> Command {
     )
 }
 
-/// A call of this server that wants no reply: `onStatus`, `onFCPublish` and the like.
+/// Creates a call from this server that expects no reply: `onStatus`, `onFCPublish` and similar.
 pub fn call(name: &str, information: Value) -> Command {
     reply(name, 0.0, Value::Null, information)
 }
 
-/// Longest description, in bytes: ffmpeg's buffer has 256.
+/// The longest description in bytes: ffmpeg's buffer has 256.
 pub const MAX_DESCRIPTION_LEN: usize = 250;
 
-/// An information object: level ("status", "error"), code and the beginning of a description.
+/// Creates an information object: level ("status", "error"), code, and a description that is cut if
+/// necessary.
 pub fn info(level: &str, code: &str, description: &str) -> Value {
     let description = at_most(description, MAX_DESCRIPTION_LEN);
     object([
@@ -109,7 +110,7 @@ pub fn info(level: &str, code: &str, description: &str) -> Value {
     ])
 }
 
-/// An object from its properties.
+/// Creates an object from its properties.
 pub fn object<'a>(properties: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
     Value::Object(
         properties
@@ -119,7 +120,7 @@ pub fn object<'a>(properties: impl IntoIterator<Item = (&'a str, Value)>) -> Val
     )
 }
 
-/// A string value.
+/// Creates a string value.
 pub fn text(text: &str) -> Value {
     Value::String(text.to_owned())
 }

@@ -1,4 +1,4 @@
-//! The command object of connect (7.2.1.1): what a client says about itself.
+//! The command object of connect (7.2.1.1), in which a client describes itself.
 
 mod codecs;
 
@@ -12,32 +12,32 @@ pub use codecs::{ALL_BITS, AUDIO_OTHERS, Codecs, FOUR_CCS, VIDEO_FOUR_CCS, VIDEO
 /// The properties of a client's connect command; missing ones are empty.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Connect {
-    /// The application, query included; cut after 1,024 bytes, which is longer than any valid name.
+    /// The application, query included; cut to 1,024 bytes, which is longer than any valid name.
     pub app: String,
-    /// The URL that the user entered, cut after [`MAX_URL_LEN`] bytes.
+    /// The URL that the user entered, cut to [`MAX_URL_LEN`] bytes.
     pub tc_url: String,
-    /// Name and version of the client, cut after [`MAX_FLASH_VER_LEN`] bytes.
+    /// The name and version of the client, cut to [`MAX_FLASH_VER_LEN`] bytes.
     pub flash_ver: String,
-    /// Whether it announces that it will publish: encoders set `type` to "nonprivate", or call
+    /// Whether the client announces that it will publish: encoders set `type` to "nonprivate", or name
     /// themselves FMLE. Players announce nothing.
     pub is_publisher: bool,
-    /// Whether it wants commands in AMF3 (`objectEncoding` 3).
+    /// Whether the client wants commands in AMF3 (`objectEncoding` 3).
     pub is_amf3: bool,
-    /// The codecs that it takes.
+    /// The codecs that the client accepts.
     pub codecs: Codecs,
-    /// 1 reconnect, 2 multitrack, 4 ModEx, 8 nanosecond offsets.
+    /// The client's capabilities (`capsEx`): 1 reconnect, 2 multitrack, 4 ModEx, 8 nanosecond offsets.
     pub caps_ex: u32,
 }
 
-/// Bytes of a URL that are kept.
+/// The number of bytes of a URL that are kept.
 pub const MAX_URL_LEN: usize = 1024;
 
-/// Bytes of a client's name that are kept.
+/// The number of bytes of a client's name that are kept.
 pub const MAX_FLASH_VER_LEN: usize = 128;
 
 impl Connect {
-    /// Reads the rest of a command object, in one pass and without a second reader: the stack that
-    /// is used here stays with the connection's thread.
+    /// Reads the rest of a command object, in one pass and without a second reader: stack that is used
+    /// here stays allocated to the connection's thread.
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Connect, Error> {
         let mut connect = Connect::default();
         let mut list = CodecList::default();
@@ -79,12 +79,12 @@ impl Connect {
         Ok(connect)
     }
 
-    /// Whether it understands a request to connect again (E2, "Reconnect Request").
+    /// Whether the client understands a request to reconnect (E2, "Reconnect Request").
     pub fn can_reconnect(&self) -> bool {
         self.caps_ex & 1 != 0
     }
 
-    /// The number of bytes that it takes on the heap.
+    /// Returns the number of bytes that these properties occupy on the heap.
     pub fn heap_len(&self) -> usize {
         self.app.capacity() + self.tc_url.capacity() + self.flash_ver.capacity()
     }

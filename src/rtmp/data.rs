@@ -1,5 +1,5 @@
-//! Data messages that aren't metadata: cue points, captions, messages between applications. Players
-//! get them as they came, in AMF0.
+//! Data messages other than metadata: cue points, captions, messages between applications. Players
+//! receive them unchanged, in AMF0.
 //!
 //! ```text
 //! 02 00 0A "onTextData"  03 ...                              as it is
@@ -12,24 +12,24 @@ use super::amf::{Bytes, Named, Reader, Token};
 use super::metadata::{ON_METADATA, is_text};
 use super::relay_writer::RelayWriter;
 
-/// Longest message that is relayed, in bytes.
+/// The longest message in bytes that is relayed.
 pub const MAX_LEN: usize = 16 * 1024;
 
-/// The part of a message that players get.
+/// The part of a message that players receive.
 pub enum Relayed<'a> {
-    /// Bytes of the message.
+    /// The unchanged bytes of the message.
     AsItCame(Bytes<'a>),
     /// A message in AMF3, rewritten in AMF0, at most [`MAX_LEN`] bytes.
     Rewritten(Vec<u8>),
 }
 
-/// Whether a message can begin with a name. ffmpeg sends time codes of four bytes.
+/// Whether a message can begin with a name. ffmpeg sends four-byte time codes without a name.
 pub fn may_have_name(body: Bytes<'_>) -> bool {
     matches!(body.first(), Some(marker::STRING | marker::AVMPLUS))
 }
 
-/// Returns the part of a message that players get; `None` if it can't be decoded, has no name, or is
-/// meant for the server.
+/// Returns the part of a message that players receive; `None` if the message can't be decoded, has no
+/// name, or is meant for the server.
 #[inline(never)] // Keeps these locals off the stack of every publisher.
 pub fn for_players(body: Bytes<'_>) -> Option<Relayed<'_>> {
     let mut reader = Reader::new(body);
@@ -52,7 +52,7 @@ pub fn for_players(body: Bytes<'_>) -> Option<Relayed<'_>> {
     }
     let mut counted = RelayWriter::counting(usize::MAX);
     write(begin.clone(), &mut counted);
-    // A few bytes may refer to many others.
+    // References let a few bytes expand to many.
     if counted.len > MAX_LEN {
         return None;
     }
@@ -61,7 +61,7 @@ pub fn for_players(body: Bytes<'_>) -> Option<Relayed<'_>> {
     Some(Relayed::Rewritten(bytes))
 }
 
-/// Writes all values.
+/// Writes all remaining values.
 fn write(mut reader: Reader<'_>, out: &mut RelayWriter<'_>) {
     while let Ok(Some(Named { token, .. })) = reader.next_token() {
         out.value(token, reader.clone(), 1);
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_few_bytes_that_refer_to_many_are_dropped() {
-        // An AMF3 array of a text and a hundred references to it.
+        // An AMF3 array with one text and a hundred references to it.
         let mut body = emitted(&[text("a")]);
         body.extend(b"\x11\x09\x81\x4B\x01\x06\x83\x49");
         body.extend([b'x'; 228]);

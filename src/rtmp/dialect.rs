@@ -1,4 +1,4 @@
-//! How commands are written to a client.
+//! The form in which commands are written to a client.
 
 use super::chunk::MessageHeader;
 use super::chunk_writer::ChunkWriter;
@@ -6,12 +6,12 @@ use super::command::Command;
 use super::connect::Connect;
 use super::message::type_id;
 
-/// The form of commands that a client asked for in connect.
+/// The form of commands that a client requested in connect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dialect {
-    /// In AMF3 (`objectEncoding` 3).
+    /// Whether commands are in AMF3 (`objectEncoding` 3).
     pub is_amf3: bool,
-    /// Whether it understands a request to reconnect (`capsEx`).
+    /// Whether the client understands a request to reconnect (`capsEx`).
     pub can_reconnect: bool,
 }
 
@@ -29,7 +29,7 @@ impl Dialect {
         }
     }
 
-    /// Message type and payload of a command.
+    /// Returns the message type and payload of a command.
     pub(super) fn emit(self, command: &Command) -> (u8, Vec<u8>) {
         if self.is_amf3 {
             (type_id::COMMAND_AMF3, command.emit_amf3())
@@ -38,7 +38,7 @@ impl Dialect {
         }
     }
 
-    /// Appends a command as a message, in chunks of the size that was announced.
+    /// Appends a command as a message, in chunks of the announced size.
     pub(super) fn write(
         self,
         chunk_stream_id: u8,

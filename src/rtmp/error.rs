@@ -1,12 +1,12 @@
-//! Errors of the protocol, by who is to blame.
+//! Errors of the protocol, classified by who is to blame.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// An error of the RTMP layers. All but [`Error::OutOfBlocks`] end the connection.
+/// An error in the RTMP layers. Every error but [`Error::OutOfBlocks`] ends the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The peer broke the format. Says what came and what was expected.
+    /// The peer broke the format. The text says what was received and what was expected.
     Malformed(Cow<'static, str>),
     /// The peer asked for something valid that this server doesn't support.
     Unsupported(Cow<'static, str>),
@@ -14,15 +14,15 @@ pub enum Error {
     Limit {
         /// The limited quantity, with its unit.
         what: &'static str,
-        /// The value that came.
+        /// The received value.
         got: u64,
         /// The largest allowed value.
         allowed: u64,
-        /// The option that changes it, if any.
+        /// The option that changes the limit, if any.
         option: Option<&'static str>,
     },
-    /// No block is left for a message under assembly. Nothing was consumed: the caller may free
-    /// blocks and go on with the same input.
+    /// No block is left for a message under assembly. Nothing was consumed: the caller may free blocks
+    /// and continue with the same input.
     OutOfBlocks,
 }
 
@@ -35,7 +35,7 @@ impl Error {
         Error::Unsupported(text.into())
     }
 
-    /// A limit that no option changes.
+    /// Creates the error for a limit that no option changes.
     pub(crate) fn limit(what: &'static str, got: u64, allowed: u64) -> Error {
         Error::Limit {
             what,

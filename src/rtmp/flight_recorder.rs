@@ -1,8 +1,8 @@
-//! The flight recorder: the last events of a connection, to be read when it fails.
+//! The flight recorder: a connection's first and last protocol events, written to the log if it fails.
 //!
-//! It keeps the first events and the last ones: how a session began says as much about a failure as
-//! the events just before it. An event is a kind and a few numbers, never payload, names or keys. The
-//! recorder grows up to a fixed size, since most connections are players with few events.
+//! The first events are kept besides the last ones because the beginning of a session says as much about
+//! a failure as the events just before it. An event is a kind and a few numbers, never payload, names or
+//! keys. The recorder grows up to a fixed size, since most connections are players with few events.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,10 +11,10 @@ use super::message::Control;
 
 pub use super::client_command::CommandName;
 
-/// Events kept from the beginning.
+/// The number of events kept from the beginning.
 const MAX_FIRST: usize = 8;
 
-/// Events kept from the end.
+/// The number of events kept from the end.
 const MAX_LAST: usize = 32;
 
 /// Something that happened on a connection.
@@ -22,26 +22,26 @@ const MAX_LAST: usize = 32;
 pub enum RecordedEvent {
     /// The handshake is complete.
     Handshake {
-        /// Whether both sides signed it, as Flash players require.
+        /// Whether both sides signed the handshake, as Flash players require.
         has_digest: bool,
     },
-    /// A protocol control message or user control message came: its type, or 256 and the event's
-    /// number for user control, and its first number.
+    /// A protocol control message or user control message arrived: its type and its first number. For
+    /// user control messages, the type is 256 plus the number of the event.
     Control {
-        /// Message type, or 256 + event.
+        /// The message type, or 256 plus the number of the user control event.
         kind: u16,
-        /// Bytes, an id or a time: what the message is about.
+        /// The first number of the message: bytes, an id or a time.
         value: u32,
     },
-    /// A command came, on this message stream.
+    /// A command arrived on this message stream.
     Command(CommandName, u8),
-    /// An audio, video, data or other message came.
+    /// An audio, video, data or other message arrived.
     Message {
-        /// Message type (7.1).
+        /// The message type (7.1).
         type_id: u8,
-        /// Bytes.
+        /// The payload length in bytes.
         len: u32,
-        /// ms.
+        /// The timestamp in ms.
         timestamp: u32,
     },
     /// The server's decision on a request.
@@ -51,16 +51,16 @@ pub enum RecordedEvent {
     },
 }
 
-/// An event and its time.
+/// An event with its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// ms since the connection began.
+    /// The time in ms since the connection began.
     pub at: u32,
-    /// Something that happened on a connection.
+    /// The event.
     pub event: RecordedEvent,
 }
 
-/// Bytes that a recorder takes on the heap.
+/// The number of bytes that a recorder occupies on the heap.
 pub const COST: usize = (MAX_FIRST + MAX_LAST) * size_of::<Record>();
 
 /// See the module's documentation.
@@ -72,15 +72,15 @@ pub struct FlightRecorder {
     total: u64,
 }
 
-/// A flight recorder at one moment.
+/// A flight recorder together with the current time.
 pub struct Tape<'a> {
     recorder: &'a mut FlightRecorder,
-    /// In ms on the caller's clock.
+    /// The current time in ms on the caller's clock.
     pub(super) now: u64,
 }
 
 impl Tape<'_> {
-    /// Notes an event.
+    /// Records an event.
     pub fn note(&mut self, event: RecordedEvent) {
         self.recorder.note(event, self.now);
     }
@@ -93,7 +93,7 @@ impl Tape<'_> {
 }
 
 impl FlightRecorder {
-    /// The recorder at this moment, in ms on the caller's clock.
+    /// Returns the recorder with the current time, in ms on the caller's clock.
     pub fn at(&mut self, now: u64) -> Tape<'_> {
         Tape {
             recorder: self,
@@ -101,7 +101,7 @@ impl FlightRecorder {
         }
     }
 
-    /// Notes an event; `now` in ms on the caller's clock.
+    /// Records an event; `now` is in ms on the caller's clock.
     pub fn note(&mut self, event: RecordedEvent, now: u64) {
         let at = now.saturating_sub(*self.began.get_or_insert(now));
         let entry = Record {
@@ -109,7 +109,7 @@ impl FlightRecorder {
             event,
         };
         self.total += 1;
-        // Reserved at once: a connection pays for all of it from its first event on.
+        // Reserved at once, because a connection pays for the whole recorder from its first event on.
         if self.first.len() < MAX_FIRST {
             self.first.reserve_exact(MAX_FIRST - self.first.len());
             self.first.push(entry);
@@ -123,12 +123,12 @@ impl FlightRecorder {
         self.last.push_back(entry);
     }
 
-    /// The number of events so far, including those that were dropped.
+    /// Returns the number of events so far, including dropped ones.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// The events that are kept, in order; some may be missing between the first and the last ones.
+    /// Returns the kept events in order; some may be missing between the first and the last ones.
     pub fn entries(&self) -> impl Iterator<Item = &Record> {
         self.first.iter().chain(&self.last)
     }

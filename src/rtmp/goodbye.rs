@@ -1,4 +1,4 @@
-//! The messages that a player is sent when its stream is over.
+//! The messages that a player receives when its stream has ended.
 
 use super::chunk::chunk_stream_id;
 use super::chunk_writer::ChunkWriter;
@@ -6,12 +6,12 @@ use super::command::{self, Command, info};
 use super::dialect::Dialect;
 use super::message::{Control, UserControl};
 
-/// Why a player's stream is over.
+/// The reason why a player's stream has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
-    /// Its publisher is gone for good.
+    /// The publisher is gone for good.
     Unpublished,
-    /// The server stops.
+    /// The server is stopping.
     ShuttingDown,
 }
 
@@ -22,7 +22,7 @@ pub(super) fn reconnect_request() -> Command {
     command::call("onStatus", info("status", code, SHUTTING_DOWN))
 }
 
-/// The end of a stream. There are clients that wait for each of these messages.
+/// Returns the messages that end a stream. There are clients that wait for each of them.
 pub fn end_of_stream(message_stream_id: u32, dialect: Dialect, over: Over) -> Vec<u8> {
     let mut out = Vec::new();
     if over == Over::ShuttingDown && dialect.can_reconnect {
@@ -45,7 +45,8 @@ pub fn end_of_stream(message_stream_id: u32, dialect: Dialect, over: Over) -> Ve
     out
 }
 
-/// The end of a stream that has none of the codecs that the player announced.
+/// Returns the messages that end a play when the stream has none of the codecs that the player
+/// announced.
 pub fn no_codec_for_player(message_stream_id: u32, dialect: Dialect) -> Vec<u8> {
     let description = "The stream has none of the codecs that you announced.";
     let status = info("error", "NetStream.Play.Failed", description);

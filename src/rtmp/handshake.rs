@@ -1,13 +1,13 @@
-//! The server's side of the handshake (5.2), with a digest for clients that put one into C1.
+//! The server side of the handshake (5.2), with a digest for clients whose C1 has one.
 //!
 //! ```text
 //! client  C0 (03)  C1 time(4) version(4) random(1528)            C2
 //! server           S0 (03)  S1 time(4) 0(4) random(1528)  S2 = C1
 //! ```
 //!
-//! S0, S1 and S2 leave at once, when C1 is complete: ffmpeg and GStreamer read all three before
-//! they send C2. S2 is a copy of C1, which some clients check; with a digest its last 32 bytes are
-//! our signature. C2 is read and never compared: many clients send something else.
+//! S0, S1 and S2 are sent as soon as C1 is complete: ffmpeg and GStreamer read all three before they
+//! send C2. S2 is a copy of C1, which some clients check; with a digest, its last 32 bytes are the
+//! server's signature. C2 is read but never compared: many clients send different bytes.
 
 mod digest;
 
@@ -16,10 +16,10 @@ use std::borrow::Cow;
 use self::digest::Signed;
 use super::Error;
 
-/// Length of C1, S1, C2 and S2 in bytes.
+/// The length of C1, S1, C2 and S2 in bytes.
 pub const BLOCK_LEN: usize = 1536;
 
-/// Random bytes of S1.
+/// The number of random bytes in S1.
 pub const NONCE_LEN: usize = BLOCK_LEN - 8;
 
 const VERSION: u8 = 3;
@@ -39,7 +39,7 @@ enum HandshakeState {
     First {
         c1: Vec<u8>,
     },
-    /// Skipping C2; bytes left.
+    /// Skipping C2; holds the number of bytes left.
     Second {
         left: usize,
     },
@@ -61,8 +61,8 @@ impl Handshake {
         self.has_digest
     }
 
-    /// Consumes input up to the end of C2; true when the handshake is complete. What follows C2
-    /// in the input is left there. `nonce` is called once, to fill S1's random bytes.
+    /// Consumes input up to the end of C2. Returns true when the handshake is complete; bytes after C2
+    /// are left in the input. `nonce` is called once, to fill S1's random bytes.
     pub fn handle(
         &mut self,
         input: &mut &[u8],
@@ -106,12 +106,12 @@ impl Handshake {
     }
 }
 
-/// Emits S0, S1 and S2; true if they are signed.
+/// Writes S0, S1 and S2. Returns true if they are signed.
 fn answer(c1: &[u8], nonce: impl Fn(&mut [u8]), out: &mut Vec<u8>) -> bool {
     out.reserve_exact(1 + 2 * BLOCK_LEN);
     out.push(VERSION);
     let s1_at = out.len();
-    // Time 0, and version bytes 0: anything else there promises a digest.
+    // Time and version bytes are 0: a version above 0 would tell clients that S1 has a digest.
     out.resize(s1_at + BLOCK_LEN, 0);
     let nonce_at = s1_at + BLOCK_LEN - NONCE_LEN;
     nonce(out.get_mut(nonce_at..).unwrap_or_default());
@@ -131,8 +131,8 @@ pub const HTTP: Error = Error::Unsupported(Cow::Borrowed(
     "an HTTP or RTSP request on the RTMP port, expected an rtmp:// client",
 ));
 
-/// Clients that ask for another unencrypted version get version 3; encrypted versions and other
-/// protocols are errors.
+/// Checks the version in C0. Clients that ask for another unencrypted version are answered with version
+/// 3; encrypted versions and other protocols are errors.
 fn check_version(version: u8) -> Result<(), Error> {
     match version {
         6 | 8 | 9 => Err(Error::unsupported(format!(

@@ -1,4 +1,4 @@
-//! Message types, and the control messages of the protocol (5.4, 6.2).
+//! Message types, and the protocol's control messages (5.4, 6.2).
 
 use byteorder::{BigEndian, ByteOrder};
 
@@ -45,28 +45,28 @@ pub(super) fn medium_of(type_id: u8) -> Option<Medium> {
     }
 }
 
-/// Added to the event of a user control message to tell it from message types.
+/// Added to the event number of a user control message to distinguish it from message types.
 const EVENTS: u32 = 256;
 
 /// A protocol control message (5.4) or user control message (6.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// Type 1: largest chunk payload that the sender will use, in bytes.
+    /// Type 1: the largest chunk payload that the sender will use, in bytes.
     SetChunkSize(u32),
     /// Type 2: the chunk stream whose unfinished message is dropped.
     Abort(u32),
-    /// Type 3: bytes received so far, modulo 2^32.
+    /// Type 3: the number of bytes received so far, modulo 2^32.
     Acknowledgement(u32),
     /// Type 5: the number of bytes after which the peer has to acknowledge.
     WindowAcknowledgementSize(u32),
-    /// Type 6: the limit for the peer's unacknowledged bytes.
+    /// Type 6: the limit on the peer's unacknowledged bytes.
     SetPeerBandwidth {
         /// Bytes.
         size: u32,
         /// 0 hard, 1 soft, 2 dynamic.
         limit_type: u8,
     },
-    /// Type 4.
+    /// Type 4: a user control message.
     User(UserControl),
 }
 
@@ -75,26 +75,26 @@ pub enum Control {
 pub enum UserControl {
     /// Event 0: the message stream is ready.
     StreamBegin(u32),
-    /// Event 1: playback of the message stream is over.
+    /// Event 1: playback of the message stream has ended.
     StreamEof(u32),
-    /// Event 3: the player's buffer.
+    /// Event 3: the size of the player's buffer.
     SetBufferLength {
         /// Message stream.
         message_stream_id: u32,
-        /// ms.
+        /// The length of the buffer in ms.
         buffer_ms: u32,
     },
-    /// Event 6: the peer answers with the same number.
+    /// Event 6: a request that the peer answers with the same number.
     PingRequest(u32),
-    /// Event 7.
+    /// Event 7: the answer to a Ping Request, with its number.
     PingResponse(u32),
-    /// Any other event; real servers and clients send undocumented ones.
+    /// Any other event. Real servers and clients send undocumented ones.
     Other(u16),
 }
 
 impl Control {
-    /// Parses the body of a message of type 1 to 6. Longer bodies are tolerated; shorter ones are too
-    /// for user control events that have no effect.
+    /// Parses the body of a message of type 1 to 6. Longer bodies are tolerated, and so are shorter
+    /// bodies of user control events that have no effect.
     pub fn parse(type_id: u8, body: &[u8]) -> Result<Control, Error> {
         let number = |at: usize| {
             body.get(at..at + 4)
@@ -133,7 +133,8 @@ impl Control {
         })
     }
 
-    /// The message's header and body. Lengths are exact: librtmp reads them unchecked.
+    /// Returns the message's header and body. Lengths are exact, because librtmp reads the fields
+    /// without checking the length.
     pub fn emit(&self) -> (MessageHeader, Vec<u8>) {
         let (kind, value) = self.kind_and_value();
         let mut body = Vec::with_capacity(10);
@@ -159,8 +160,8 @@ impl Control {
         (MessageHeader { len, ..header }, body)
     }
 
-    /// The message type, or [`EVENTS`] and the event of user control; and what the message is about:
-    /// bytes, an id or a time.
+    /// Returns the message type, or [`EVENTS`] plus the event number of a user control message; and the
+    /// first number of the message: bytes, an id or a time.
     pub(super) fn kind_and_value(&self) -> (u32, u32) {
         match *self {
             Control::SetChunkSize(size) => (1, size),
@@ -185,7 +186,7 @@ mod tests {
     use super::*;
     use crate::rtmp::chunk_writer::ChunkWriter;
 
-    /// Whole messages as they stand on the wire, from the specification's layouts.
+    /// Complete messages as on the wire, from the specification's layouts.
     const MESSAGES: &[(Control, &[u8])] = &[
         (
             Control::SetChunkSize(4096),

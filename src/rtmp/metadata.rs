@@ -1,11 +1,11 @@
-//! Metadata: what a publisher says about its stream, reduced for players to what every player
-//! survives.
+//! Metadata: a publisher's description of its stream, reduced for players to what every player can
+//! handle.
 //!
-//! Players are strict where publishers are not. ffmpeg (and with it mpv and VLC) ends the play on
-//! an undefined value, on a name of 128 bytes or more, on bytes after the end; it takes metadata
-//! only as an ECMA array, and waits for a track that `audiocodecid` or `videocodecid` announces.
-//! So none of the publisher's bytes are relayed: the values are filtered and rewritten from where they
-//! lie, without building a tree.
+//! Players are strict where publishers are not. ffmpeg (and so mpv and VLC) stops playing at an
+//! undefined value, at a name of 128 bytes or more, and at bytes after the end; it accepts metadata only
+//! as an ECMA array, and waits for any track that `audiocodecid` or `videocodecid` announces. So none of
+//! the publisher's bytes are relayed: the values are filtered and rewritten from the message in place,
+//! without building a tree.
 //!
 //! ```text
 //! 02 00 0A 6F 6E 4D 65 74 61 44 61 74 61         "onMetaData"
@@ -18,7 +18,7 @@ use super::amf::marker::amf0 as marker;
 use super::amf::{Bytes, MissingEnd, Name, Properties, Reader, Token};
 use super::relay_writer::RelayWriter;
 
-/// Longest payload for players, in bytes.
+/// The longest payload for players, in bytes.
 pub const MAX_LEN: usize = 16 * 1024;
 
 /// Properties that announce or describe the audio track.
@@ -49,10 +49,10 @@ const VIDEO_NAMES: &[&str] = &[
 ];
 
 /// Returns the payload of an `onMetaData` message for players: at most [`MAX_LEN`] bytes. A name that
-/// comes twice is written twice; receivers take the last value.
+/// occurs twice is written twice; receivers use the last value.
 ///
-/// `has_audio` and `has_video` are `Some(false)` once it is known that the track is absent
-/// whatever the metadata promise; its properties are then left out.
+/// `has_audio` and `has_video` are `Some(false)` once the track is known to be absent, whatever the
+/// metadata announces; the properties of that track are then left out.
 pub fn for_players(
     properties: &Properties<'_>,
     has_audio: Option<bool>,
@@ -62,7 +62,7 @@ pub fn for_players(
         has_audio == Some(false) && AUDIO_NAMES.iter().any(|absent| name == absent)
             || has_video == Some(false) && VIDEO_NAMES.iter().any(|absent| name == absent)
     };
-    // 64 bytes are more than the name, the count and the end take.
+    // 64 bytes are more than enough for the name, the count and the end.
     let most = MAX_LEN - 64;
     let all = &properties.reader;
     let count = RelayWriter::counting(most).properties(all.clone(), 1, &is_absent);
@@ -78,9 +78,9 @@ pub fn for_players(
 
 pub(super) const ON_METADATA: &str = "onMetaData";
 
-/// Returns the properties of a metadata message, `Some(None)` if it withdraws them, `None` if the
+/// Returns the properties of a metadata message; `Some(None)` if it withdraws them, and `None` if the
 /// message is something else or can't be decoded. ffmpeg sends time codes as data messages that aren't
-/// AMF; those must not end a publish.
+/// AMF; they must not end a publish.
 pub fn parse(body: Bytes<'_>) -> Option<Option<Properties<'_>>> {
     let mut reader = Reader::tolerating(body, MissingEnd::Tolerated);
     let mut whole = reader.clone();
@@ -115,7 +115,7 @@ mod tests {
     use crate::rtmp::amf0::{Value, parse};
     use crate::rtmp::relay_writer::{MAX_DEPTH, MAX_PROPERTIES};
 
-    /// Metadata of ffmpeg 5.1 (libx264, aac), without the properties from `stereo` on.
+    /// The metadata of ffmpeg 5.1 (libx264, aac), without the properties from `stereo` on.
     const FFMPEG: &[u8] = b"\x02\0\x0AonMetaData\x08\0\0\0\x0D\
         \0\x08duration\0\x3F\xD7\x7C\xED\x91\x68\x72\xB0\
         \0\x05width\0\x40\x9E\0\0\0\0\0\0\
@@ -140,7 +140,7 @@ mod tests {
         properties.clone()
     }
 
-    /// Returns what players get of these properties.
+    /// Returns the properties that players receive.
     fn for_players(
         came: &[(String, Value)],
         has_audio: Option<bool>,
@@ -280,7 +280,7 @@ mod tests {
         };
         let value = (0..MAX_DEPTH).fold(Value::Null, |inner, _| level(inner));
         let bytes = for_players(&[("key".to_owned(), value)], None, None);
-        // No other byte is an array's marker.
+        // No other byte of the message equals the marker of an array.
         let arrays = bytes[13..]
             .split(|byte| *byte == marker::ECMA_ARRAY)
             .skip(1);

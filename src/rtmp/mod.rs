@@ -1,12 +1,12 @@
-//! The protocol: bytes in, values out. No sockets, no threads, no clocks.
+//! The RTMP protocol: bytes in, values out. No sockets, no threads, no clocks.
 //!
 //! ```text
 //! bytes -> handshake -> chunk_reader -> message, client_command -> server_session -> Event
 //! bytes <------------- chunk_writer <- message, command <------------/
 //! ```
 //!
-//! Section numbers in these modules refer to Adobe's RTMP 1.0 specification unless they name
-//! another document.
+//! Section numbers in these modules refer to Adobe's RTMP 1.0 specification unless another document is
+//! named.
 //!
 //! ```
 //! use brooklet::rtmp::bytes::Bytes;

@@ -1,10 +1,10 @@
-//! Text from peers, cut and escaped: for log lines, and for clients with small buffers.
+//! Text from peers, cut and escaped for log lines, and for clients with small buffers.
 
 use std::fmt::{self, Write as _};
 
-/// Text in which everything is escaped that could change how a log line reads: control characters,
-/// which end lines or move a terminal's cursor, invisible characters, some of which change the
-/// direction of writing, backslashes and double quotes.
+/// Text in which every character is escaped that could change how a log line reads: control characters,
+/// which end lines or move a terminal's cursor; invisible characters, some of which change the writing
+/// direction; backslashes; and double quotes.
 pub(crate) struct Printable<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Printable<'_> {
@@ -20,8 +20,8 @@ impl fmt::Display for Printable<'_> {
     }
 }
 
-/// Whether a character is invisible, looks like a space, changes the direction of writing, or is for
-/// private use.
+/// Whether a character is invisible, looks like a space, changes the writing direction, or is reserved
+/// for private use.
 fn is_hidden(c: char) -> bool {
     matches!(c,
         '\u{a0}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{2000}'..='\u{200f}'
@@ -29,7 +29,7 @@ fn is_hidden(c: char) -> bool {
         | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..)
 }
 
-/// The beginning of a text: whole characters, at most `most` bytes.
+/// Returns the beginning of a text: whole characters, at most `most` bytes.
 pub(crate) fn at_most(text: &str, most: usize) -> &str {
     let mut ends = (0..=most.min(text.len())).rev();
     let end = ends.find(|end| text.is_char_boundary(*end));
@@ -45,7 +45,7 @@ mod tests {
         for (text, shown) in [
             ("live/cam", "live/cam"),
             ("K\u{fc}che", "K\u{fc}che"),
-            // The umlaut as a character of its own, as macOS has it.
+            // The umlaut as a combining character, as macOS writes it.
             ("Ku\u{308}che", "Ku\u{308}che"),
             ("カメラ", "カメラ"),
             ("камера", "камера"),
@@ -54,10 +54,10 @@ mod tests {
             ("\u{1b}[2J", "\\u{1b}[2J"),
             ("a\nb\r\0", "a\\nb\\r\\0"),
             ("\u{85}\u{9b}", "\\u{85}\\u{9b}"),
-            // The direction of writing, and isolates.
+            // Writing direction, and isolates.
             ("d\u{202e}oor", "d\\u{202e}oor"),
             ("\u{2066}x\u{200f}", "\\u{2066}x\\u{200f}"),
-            // No width, and ends of lines that aren't control characters.
+            // Zero-width characters, and line ends that aren't control characters.
             ("a\u{200b}\u{feff}\u{ad}b", "a\\u{200b}\\u{feff}\\u{ad}b"),
             ("a\u{2028}b\u{2029}", "a\\u{2028}b\\u{2029}"),
             ("\u{e000}\u{a0}", "\\u{e000}\\u{a0}"),

@@ -1,17 +1,17 @@
-//! A token bucket, which limits how often a peer may do something.
+//! A token bucket that limits how often a peer may do something.
 
-/// Holds up to `capacity` tokens and gains `per_second` of them; each action takes one.
+/// A bucket of up to `capacity` tokens that gains `per_second` tokens; each action takes one or more.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
     capacity: u32,
     per_second: u32,
     tokens: u32,
-    /// Time in ms on the caller's clock up to which all tokens have been gained.
+    /// The time in ms on the caller's clock up to which gained tokens have been added.
     filled_at: u64,
 }
 
 impl Rate {
-    /// A full bucket.
+    /// Creates a full bucket.
     pub const fn new(capacity: u32, per_second: u32) -> Rate {
         Rate {
             capacity,
@@ -21,7 +21,7 @@ impl Rate {
         }
     }
 
-    /// Takes `count` tokens; false if there are fewer.
+    /// Takes `count` tokens. Returns false, and takes none, if there are fewer.
     pub fn take(&mut self, count: u32, now: u64) -> bool {
         self.fill(now);
         let left = self.tokens.checked_sub(count);
@@ -29,12 +29,12 @@ impl Rate {
         left.is_some()
     }
 
-    /// Puts tokens back that were taken for something that wasn't done.
+    /// Returns tokens that were taken for an action that then wasn't done.
     pub fn give_back(&mut self, count: u32) {
         self.tokens = self.tokens.saturating_add(count).min(self.capacity);
     }
 
-    /// The most tokens that it holds.
+    /// Returns the maximum number of tokens.
     pub fn capacity(&self) -> u64 {
         self.capacity.into()
     }

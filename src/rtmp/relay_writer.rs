@@ -1,14 +1,14 @@
-//! Writing values for players in AMF0, reduced to what every player survives.
+//! A writer of AMF0 values for players, reduced to what every player can handle.
 
 use std::borrow::Cow;
 
 use super::amf::marker::amf0 as marker;
 use super::amf::{Name, Named, Reader, Text, Token};
 
-/// Most properties of one object.
+/// The maximum number of properties of one object.
 pub(super) const MAX_PROPERTIES: u32 = 256;
 
-/// Deepest nesting of objects, including the outermost.
+/// The deepest nesting of objects, including the outermost.
 pub(super) const MAX_DEPTH: usize = 4;
 
 /// ffmpeg reads names into a buffer of 128 bytes, with a terminating zero.
@@ -17,11 +17,11 @@ const MAX_NAME_LEN: usize = 127;
 /// ffmpeg reads strings into a buffer of 1024 bytes, with a terminating zero.
 const MAX_STRING_LEN: usize = 1023;
 
-/// Writes values that may be relayed, or counts their bytes.
+/// A writer of the values that may be relayed, or a counter of their bytes.
 pub(super) struct RelayWriter<'w> {
     pub(super) out: Option<&'w mut Vec<u8>>,
     pub(super) len: usize,
-    /// The longest length; properties that would exceed it are left out.
+    /// The maximum length in bytes; properties that would exceed it are left out.
     pub(super) most: usize,
 }
 
@@ -43,7 +43,7 @@ impl<'w> RelayWriter<'w> {
     }
 
     /// Writes the properties that may be relayed, up to the end of the object that `reader` is in.
-    /// Returns their number.
+    /// Returns the number of properties written.
     pub(super) fn properties(
         &mut self,
         mut reader: Reader<'_>,
@@ -57,6 +57,7 @@ impl<'w> RelayWriter<'w> {
             }
             let is_safe = is_safe_name(name) && is_safe_value(token, depth) && !is_absent(&name);
             if is_safe && count < MAX_PROPERTIES {
+                // Counted first, so that a property that doesn't fit isn't written in part.
                 let mut counted = RelayWriter::counting(usize::MAX);
                 counted.property(name, token, reader.clone(), depth);
                 if self.len + counted.len <= self.most {
@@ -78,7 +79,7 @@ impl<'w> RelayWriter<'w> {
         self.value(token, reader, depth);
     }
 
-    /// Writes a safe value; `reader` is at the byte after its token.
+    /// Writes a safe value. `reader` is at the byte after the value's token.
     pub(super) fn value(&mut self, token: Token<'_>, reader: Reader<'_>, depth: usize) {
         match token {
             Token::Number(number) => {
@@ -113,7 +114,7 @@ impl<'w> RelayWriter<'w> {
         }
     }
 
-    /// Writes elements. Unsafe ones become null, as other elements must keep their index: arrays such as
+    /// Writes elements. Unsafe elements become null so that the others keep their index: arrays such as
     /// times and file positions belong together.
     fn elements(&mut self, mut reader: Reader<'_>, depth: usize) {
         while let Ok(Some(Named { token, .. })) = reader.next_token() {
@@ -154,9 +155,9 @@ impl<'w> RelayWriter<'w> {
     }
 }
 
-/// Whether players survive this name. An empty one would end the object for ffmpeg.
+/// Whether players can handle this name. An empty name would end the object for ffmpeg.
 fn is_safe_name(name: Name<'_>) -> bool {
-    // Too long even before it is decoded.
+    // Compared before decoding, which never makes a name shorter.
     if matches!(name, Name::Text(text) if text.len() > MAX_NAME_LEN) {
         return false;
     }
@@ -177,7 +178,7 @@ fn is_safe_value(token: Token<'_>, depth: usize) -> bool {
     }
 }
 
-/// The text without control characters.
+/// Returns the text without control characters.
 fn printable(text: Text<'_>) -> Cow<'_, str> {
     let text = text.to_str();
     if text.contains(char::is_control) {

@@ -1,4 +1,4 @@
-//! The server's side of one connection: bytes in; events and reply bytes out.
+//! The server side of one connection: bytes in; events and reply bytes out.
 //!
 //! ```text
 //! client                               session                          caller
@@ -11,12 +11,12 @@
 //! video                           ->                 Event::Media    -> payload(media)
 //! ```
 //!
-//! Use: feed input to [`handle`](ServerSession::handle) until it returns `None`, acting on each
-//! event; then send [`take_output`](ServerSession::take_output). Three events wait for a verdict,
+//! To use a session, pass input to [`handle`](ServerSession::handle) until it returns `None`, acting on
+//! each event; then send [`take_output`](ServerSession::take_output). Three events wait for a verdict,
 //! given by an `accept_*` or `refuse_*` call: Connect, Publish and Play.
 //!
-//! Commands may be pipelined and come in any order after connect; replies are tied to requests by
-//! their transaction ids only.
+//! Commands may be pipelined, and arrive in any order after connect; only transaction ids connect
+//! replies to requests.
 
 mod commands;
 mod event;
@@ -47,25 +47,25 @@ pub use super::dialect::Dialect;
 pub use super::goodbye::{Over, end_of_stream, no_codec_for_player};
 pub use event::{Event, Media};
 
-/// Window that this server announces, for both directions, in bytes.
+/// The window that this server announces for both directions, in bytes.
 const WINDOW: u32 = 2_500_000;
 
-/// Bytes after which they are acknowledged to a client that announced no window.
+/// The number of bytes after which this server acknowledges if the client announced no window.
 const DEFAULT_ACKNOWLEDGE_AFTER: u32 = 1_000_000;
 
-/// Bytes that a client may send before it publishes or plays.
+/// The number of bytes that a client may send before it publishes or plays.
 const MAX_BYTES_BEFORE_USE: u64 = 256 * 1024;
 
-/// Longest command and data message, in bytes.
+/// The longest command and the longest data message, in bytes.
 const MAX_COMMAND_LEN: u32 = 64 * 1024;
 const MAX_DATA_LEN: u32 = 256 * 1024;
 
-/// Longest metadata that is decoded. Longer metadata, which no client sends, would cost more time than
-/// a small machine has to spare.
+/// The longest metadata in bytes that is decoded. Longer metadata, which no client sends, would cost
+/// more time than a small machine can spare.
 const MAX_METADATA_LEN: usize = 64 * 1024;
 
-/// The limits until something is published: together with the size of a block they bound what a
-/// stranger can hold. Media messages are dropped, and can't be large.
+/// The limits until a stream is published: together with the size of a block, they bound the memory that
+/// an unauthenticated client can hold. Media messages are dropped, so they needn't be large.
 const BEFORE_PUBLISH: Limits = Limits {
     media: 64 * 1024,
     data: 64 * 1024,
@@ -74,13 +74,13 @@ const BEFORE_PUBLISH: Limits = Limits {
     partial_bytes: 65 * 1024,
 };
 
-/// A publisher may be in the middle of this many messages, and of this many bytes beyond its
-/// longest.
+/// The number of messages that a publisher may have under assembly, and the number of bytes that they
+/// may have beyond the longest message.
 const PARTIAL_MESSAGES: u32 = 8;
 const PARTIAL_BYTES: u32 = 512 * 1024;
 
-/// Bytes of replies that are gathered before they must be sent. The reply to one command, or to the
-/// handshake, comes on top.
+/// The number of reply bytes that are gathered before they must be sent. The reply to one command, or to
+/// the handshake, comes on top.
 pub const MAX_REPLIES: usize = 256;
 
 /// The longest reply to one command, in bytes: two statuses for a play, which name the stream.
@@ -99,11 +99,11 @@ pub struct ServerSession<S: PayloadSource> {
     received: u64,
     acknowledged: u64,
     acknowledge_after: u32,
-    /// `received` at the last moment when anything was published or played.
+    /// The value of `received` when a stream was last published or played.
     received_in_use: u64,
-    /// The aggregate message that is being taken apart.
+    /// The aggregate message whose inner messages are being read.
     aggregate: Option<Aggregate>,
-    /// Where in its payload the message of the last event lies.
+    /// The range of the last event's message in the payload.
     body: Range<usize>,
     dialect: Dialect,
     quotas: Quotas,
@@ -112,9 +112,9 @@ pub struct ServerSession<S: PayloadSource> {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Phase {
-    /// Before connect.
+    /// Waiting for connect.
     Handshaken,
-    /// The caller decides.
+    /// Waiting for the caller's verdict on connect.
     Connecting {
         transaction_id: f64,
     },
@@ -122,7 +122,7 @@ enum Phase {
 }
 
 impl<S: PayloadSource> ServerSession<S> {
-    /// A session at the start of a connection. Publishers may send media messages of up to
+    /// Creates a session at the start of a connection. Publishers may send media messages of up to
     /// `max_message` bytes. `nonce` fills the random part of the handshake.
     pub fn new(source: S, max_message: u32, nonce: fn(&mut [u8])) -> ServerSession<S> {
         ServerSession {
@@ -145,9 +145,9 @@ impl<S: PayloadSource> ServerSession<S> {
         }
     }
 
-    /// Consumes input up to the next event; `None` when all of it was consumed. After
-    /// [`Error::OutOfBlocks`] the call may be repeated; after any other error the connection is
-    /// lost. All messages are noted on the tape.
+    /// Consumes input up to the next event. Returns `None` once all input was consumed. After
+    /// [`Error::OutOfBlocks`] the call may be repeated; after any other error the connection can't be
+    /// used any longer. All messages are recorded on the tape.
     pub fn handle<'a>(
         &mut self,
         input: &mut Bytes<'a>,
@@ -171,23 +171,24 @@ impl<S: PayloadSource> ServerSession<S> {
         result
     }
 
-    /// Payload of the last [`Event::Media`] in as many parts as it lies in, until the next call
+    /// Returns the payload of the last [`Event::Media`] in one or more parts. Valid until the next call
     /// of `handle`.
     pub fn payload<'m>(&'m self, media: &Media<'m>) -> impl Iterator<Item = &'m [u8]> + Clone {
         self.reader.payload_range(media.in_place, self.body.clone())
     }
 
-    /// Body of the last [`Event::Metadata`] or [`Event::Data`], until the next call of `handle`.
+    /// Returns the body of the last [`Event::Metadata`] or [`Event::Data`]. Valid until the next call of
+    /// `handle`.
     pub fn body(&self) -> Parts<'_> {
         self.parts(self.body.clone())
     }
 
-    /// Puts bytes that [`take_output`](Self::take_output) returned back, to be sent first.
+    /// Puts back bytes that [`take_output`](Self::take_output) returned, so that they are sent first.
     pub fn put_back_output(&mut self, bytes: &[u8]) {
         self.out.splice(..0, bytes.iter().copied());
     }
 
-    /// Bytes to be sent to the client, in whole messages.
+    /// Takes the bytes to be sent to the client, in whole messages.
     pub fn take_output(&mut self) -> Vec<u8> {
         mem::take(&mut self.out)
     }
@@ -202,7 +203,7 @@ impl<S: PayloadSource> ServerSession<S> {
         self.phase == Phase::Connected
     }
 
-    /// Whether anything is published or played.
+    /// Whether any stream is published or played.
     pub fn is_in_use(&self) -> bool {
         self.streams.are_in_use()
     }
@@ -230,6 +231,7 @@ impl<S: PayloadSource> ServerSession<S> {
             if let Some(event) = self.next_in_aggregate(tape) {
                 return Ok(Some(event));
             }
+            // Commands in one read must not make their replies pile up in memory.
             if self.out.len() > MAX_REPLIES && !input.is_empty() {
                 return Ok(Some(Event::Replies));
             }
@@ -246,7 +248,7 @@ impl<S: PayloadSource> ServerSession<S> {
         let since = self.received - self.acknowledged;
         if self.handshake.is_none() && since >= u64::from(self.acknowledge_after) {
             self.acknowledged = self.received;
-            // Modulo 2^32 on the wire.
+            // The number is modulo 2^32 on the wire.
             let control = Control::Acknowledgement(self.received as u32);
             self.writer.write_control(&control, &mut self.out);
         }

@@ -1,9 +1,8 @@
-//! Names of streams: how app and stream name become one key.
+//! Stream keys: how app and stream name become one key.
 //!
-//! Clients split a URL differently: of `rtmp://host/live/cam/main` ffmpeg sends the app
-//! `live/cam` and the name `main`, OBS what the user typed in two fields, OpenIPC an empty app and
-//! the whole path as the name. So both are joined by `/` and brought into one form before they
-//! are compared:
+//! Clients split a URL differently: for `rtmp://host/live/cam/main`, ffmpeg sends the app `live/cam` and
+//! the name `main`, OBS what the user typed in two fields, OpenIPC an empty app and the whole path as
+//! the name. So both are joined by `/` and normalized before they are compared:
 //!
 //! ```text
 //! app "live/", name "mp4:door.flv?key=1"     ->  live/door      query key=1
@@ -11,7 +10,7 @@
 //! app "", name "live//door"                  ->  live/door
 //! ```
 //!
-//! Invalid names are refused, never repaired: two names must not collide.
+//! Invalid names are refused, never repaired: two different names must not collide.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -19,19 +18,19 @@ use std::sync::Arc;
 
 use super::printable::Printable;
 
-/// Longest part between two slashes, in bytes.
+/// The longest part between two slashes, in bytes.
 const MAX_PART_LEN: usize = 255;
 
-/// Longest key, in bytes: app and name of one part each.
+/// The longest key in bytes: app and name of one part each.
 const MAX_KEY_LEN: usize = 2 * MAX_PART_LEN + 1;
 
-/// Longest app or name as sent, query included, in bytes.
+/// The longest app or name as sent, query included, in bytes.
 const MAX_SENT_LEN: usize = 1024;
 
-/// Bytes of a name or an app that are kept: enough to see that it is too long.
+/// The number of bytes of a name or an app that are kept: enough to see that it is too long.
 pub(super) const MAX_KEPT_NAME: usize = MAX_SENT_LEN + 4;
 
-/// App and stream name in normal form: one or more parts joined by `/`. Clones share the text.
+/// An app and stream name in normal form: one or more parts joined by `/`. Clones share the text.
 ///
 /// ```
 /// use brooklet::StreamKey;
@@ -44,14 +43,14 @@ pub(super) const MAX_KEPT_NAME: usize = MAX_SENT_LEN + 4;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct StreamKey(Arc<str>);
 
-/// Why a name is refused.
+/// The reason why a name is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InvalidName {
     /// The stream name is empty.
     Empty,
     /// The app, the name or a part of them is too long.
     TooLong,
-    /// A part starts with a dot, or has a control character or backslash.
+    /// A part starts with a dot, or contains a control character or a backslash.
     Forbidden,
 }
 
@@ -126,24 +125,24 @@ impl StreamKey {
         Ok(StreamKey(key.into()))
     }
 
-    /// The key without its last part, and that part; `None` if it is the only one.
+    /// Returns the key without its last part, and that part; `None` if the key has only one part.
     pub fn split_last(&self) -> Option<(StreamKey, &str)> {
         let (rest, last) = self.0.rsplit_once('/')?;
         Some((StreamKey(rest.into()), last))
     }
 
-    /// All parts but the last, or "", and the last part.
+    /// Returns all parts but the last, or "", and the last part.
     pub fn app_and_name(&self) -> (&str, &str) {
         self.0.rsplit_once('/').unwrap_or(("", &self.0))
     }
 
-    /// The key as text.
+    /// Returns the key as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Orders by app, then by name, so that lists keep the streams of one app together.
+/// Orders keys by app, then by name, so that lists keep the streams of one app together.
 impl Ord for StreamKey {
     fn cmp(&self, other: &StreamKey) -> Ordering {
         self.app_and_name().cmp(&other.app_and_name())
@@ -156,7 +155,7 @@ impl PartialOrd for StreamKey {
     }
 }
 
-/// For logs, see `Printable`.
+/// Formats the key for logs; see `Printable`.
 impl fmt::Display for StreamKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Printable(&self.0).fmt(f)

@@ -1,4 +1,4 @@
-//! A plain RTMP client for tests, and servers to talk to.
+//! A plain RTMP client for tests, and servers that it can connect to.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -14,25 +14,25 @@ use brooklet::rtmp::message::{Control, type_id};
 use brooklet::{Config, Server};
 use socket2::{Domain, Socket, Type};
 
-/// How long a test waits for what must come.
+/// The deadline for events that a test waits for.
 pub(crate) const DEADLINE: Duration = super::SOON;
 
-/// An H.264 sequence header without a usable parameter set: such a stream fits into no file.
+/// An H.264 sequence header without a usable parameter set: no file format can hold such a stream.
 pub(crate) const AVC_HEADER: &[u8] =
     b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE1\0\x04\x67\x42\xC0\x1E\x01\0\0";
-/// An H.264 sequence header of 320x240 pixels, with all that files need.
+/// An H.264 sequence header of 320x240 pixels, with everything that files need.
 pub(crate) const AVC_320X240: &[u8] =
     b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
     \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 
 pub(crate) const AAC_HEADER: &[u8] = b"\xAF\0\x12\x10";
 
-/// A server on a free port of loopback.
+/// Starts a server on a free port of the loopback address.
 pub(crate) fn server(config: Config) -> Server {
     Server::start(on_free_ports(config)).unwrap()
 }
 
-/// Makes a configuration listen on free ports of loopback.
+/// Makes a configuration listen on free ports of the loopback address.
 pub(crate) fn on_free_ports(config: Config) -> Config {
     let free = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
     let http = if cfg!(feature = "http") {
@@ -43,7 +43,7 @@ pub(crate) fn on_free_ports(config: Config) -> Config {
     config.rtmp(free).http(http)
 }
 
-/// A configuration for tests that wait for the end of a stream.
+/// A configuration with a short grace time, for tests that wait for the end of a stream.
 pub(crate) fn short_grace() -> Config {
     Config::default().grace(Duration::from_millis(200))
 }
@@ -53,7 +53,7 @@ pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
     super::wait_until(what, DEADLINE, condition);
 }
 
-/// Reads until the server closes, by an end or a reset; returns what came.
+/// Reads until the server closes, by an end or a reset. Returns the bytes received.
 pub(crate) fn read_until_closed(mut socket: &TcpStream) -> Vec<u8> {
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
     let (mut bytes, mut buffer) = (Vec::new(), [0; 16_384]);
@@ -86,12 +86,12 @@ impl Message {
         self.is_video() && self.payload.starts_with(&[0x17, 1])
     }
 
-    /// Whether this is an audio or video frame, not a sequence header.
+    /// Whether this is an audio or video frame, as opposed to a sequence header.
     pub(crate) fn is_media(&self) -> bool {
         matches!(self.type_id, type_id::VIDEO | type_id::AUDIO) && self.payload[1] == 1
     }
 
-    /// Returns the number that [`Client::send_frame`] put there.
+    /// Returns the number that [`Client::send_frame`] put into the payload.
     pub(crate) fn number(&self) -> u32 {
         u32::from_be_bytes(self.payload[5..9].try_into().unwrap())
     }
@@ -100,7 +100,7 @@ impl Message {
         (self.type_id == type_id::COMMAND).then(|| Command::parse(&self.payload).unwrap())
     }
 
-    /// Returns level, code and description of an onStatus or _error.
+    /// Returns the level, code and description of an onStatus or _error.
     pub(crate) fn status(&self) -> Option<(String, String, String)> {
         let command = self.command()?;
         let property = |key| {
@@ -126,7 +126,7 @@ pub(crate) struct Client {
     reader: ChunkReader<Heap>,
     writer: ChunkWriter,
     buffer: Vec<u8>,
-    /// The number of bytes of `buffer` that were handled.
+    /// The number of bytes of `buffer` that have been handled.
     handled: usize,
     filled: usize,
 }
@@ -137,7 +137,7 @@ impl Client {
         Client::handshaken_from(Ipv4Addr::LOCALHOST, server)
     }
 
-    /// Like [`handshaken`](Client::handshaken), from another address of loopback.
+    /// Like [`handshaken`](Client::handshaken), from another loopback address.
     pub(crate) fn handshaken_from(local: Ipv4Addr, server: SocketAddr) -> Client {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket
@@ -170,7 +170,7 @@ impl Client {
         }
     }
 
-    /// Opens a connection up to connect and createStream, with message stream 1.
+    /// Opens a connection, up to connect and createStream, with message stream 1.
     pub(crate) fn connected(server: SocketAddr, app: &str) -> Client {
         Client::handshaken(server).connect(app)
     }
@@ -179,7 +179,7 @@ impl Client {
         self.connect_with(parameters_for(app))
     }
 
-    /// Sends only connect.
+    /// Sends connect and nothing else.
     pub(crate) fn send_connect(&mut self, app: &str) {
         self.send_command(0, "connect", 1.0, parameters_for(app), vec![]);
     }
@@ -205,7 +205,7 @@ impl Client {
         client
     }
 
-    /// Opens a connection that plays, up to the server's answer to that.
+    /// Opens a connection that plays, up to the server's reply to the play.
     pub(crate) fn playing(server: SocketAddr, app: &str, name: &str) -> Client {
         let mut client = Client::connected(server, app);
         client.play(name);
@@ -283,11 +283,11 @@ impl Client {
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        // Errors are ignored: a server that has closed is noticed by the next read.
+        // Errors are ignored: if the server has closed, the next read notices it.
         let _ = self.socket.write_all(bytes);
     }
 
-    /// Returns the next message; `None` when the server has closed.
+    /// Returns the next message; `None` once the server has closed.
     pub(crate) fn next(&mut self) -> Option<Message> {
         loop {
             let mut input = Bytes::from(&self.buffer[self.handled..self.filled]);
@@ -316,7 +316,7 @@ impl Client {
                 Ok(0) => return None,
                 Ok(len) => len,
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
-                // A read with a timeout isn't resumed by itself after the process was stopped for a
+                // A read with a timeout isn't resumed automatically after the process was stopped for a
                 // moment.
                 Err(error) if error.kind() == ErrorKind::Interrupted => 0,
                 Err(error) => panic!("nothing came: {error}"),
@@ -324,7 +324,7 @@ impl Client {
         }
     }
 
-    /// Waits for a message that meets a condition.
+    /// Waits for a message that satisfies a condition.
     pub(crate) fn wait_for(&mut self, what: &str, is_it: impl Fn(&Message) -> bool) -> Message {
         loop {
             match self.next() {
@@ -344,14 +344,14 @@ impl Client {
         self.wait_for(name, is_it).command().unwrap()
     }
 
-    /// Waits for the next status; returns level, code and description.
+    /// Waits for the next status. Returns its level, code and description.
     pub(crate) fn wait_for_status(&mut self) -> (String, String, String) {
         self.wait_for("a status", |message| message.status().is_some())
             .status()
             .unwrap()
     }
 
-    /// Reads until the server closes; returns all messages.
+    /// Reads until the server closes. Returns all messages.
     pub(crate) fn until_closed(&mut self) -> Vec<Message> {
         std::iter::from_fn(|| self.next()).collect()
     }

@@ -1,8 +1,8 @@
-//! FFmpeg 8, see `ffmpeg8.py`.
+//! FFmpeg 8; see `ffmpeg8.py`.
 
 use std::process::Command;
 
-/// Returns a command that runs it with these arguments first.
+/// Returns a command that runs FFmpeg 8 with these arguments first.
 pub(crate) fn ffmpeg8(arguments: &[&str]) -> Command {
     let package = std::env::var("BROOKLET_PYAV").unwrap_or_else(|_| {
         panic!(

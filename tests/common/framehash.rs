@@ -1,4 +1,4 @@
-//! What ffmpeg's muxer `framehash` prints: a line per packet, after lines about the tracks.
+//! The output of ffmpeg's muxer `framehash`: one line per packet, after lines that describe the tracks.
 //!
 //! ```text
 //! #media_type 0: video
@@ -14,7 +14,7 @@ use std::process::Command;
 use super::ffmpeg8::ffmpeg8;
 use super::process::run;
 
-/// The output options that select it.
+/// The output options that select this muxer.
 pub(crate) const FORMAT: &[&str] = &["-f", "framehash", "-hash", "md5", "-"];
 
 /// One track of a stream or file.
@@ -24,7 +24,7 @@ pub(crate) struct Track {
     pub(crate) media: String,
     pub(crate) codec: String,
     pub(crate) packets: Vec<Packet>,
-    /// The number of frames decoded from them, if [`ffmpeg8`] was asked to decode.
+    /// The number of frames decoded from the packets, if [`ffmpeg8`] was asked to decode.
     pub(crate) decoded: Option<usize>,
 }
 
@@ -41,10 +41,10 @@ impl Track {
     }
 }
 
-/// Returns the tracks of what was printed so far, in order.
+/// Returns the tracks in the text printed so far, in order.
 pub(crate) fn parse(text: &str) -> Vec<Track> {
     let mut tracks: BTreeMap<usize, Track> = BTreeMap::new();
-    // The last line may not be complete yet.
+    // The last line may still be incomplete.
     let complete = text.rfind('\n').map_or("", |end| &text[..end]);
     for line in complete.lines() {
         if let Some((name, index, value)) = parse_property(line) {
@@ -74,14 +74,15 @@ pub(crate) fn of_file(file: &Path) -> Vec<Track> {
     parse(&run(command.arg(file).args(["framehash", "pipe:1"])))
 }
 
-/// `#codec_id 0: hevc`
+/// Parses a line such as `#codec_id 0: hevc`.
 fn parse_property(line: &str) -> Option<(&str, usize, &str)> {
     let (name, rest) = line.strip_prefix('#')?.split_once(' ')?;
     let (index, value) = rest.split_once(": ")?;
     Some((name, index.parse().ok()?, value))
 }
 
-/// `0,  0,  133,  66,  4741, 8a4d0ffa8571f96f...`, maybe with more at the end.
+/// Parses a line such as `0,  0,  133,  66,  4741, 8a4d0ffa8571f96f...`, possibly with more fields at
+/// the end.
 fn parse_packet(line: &str) -> Option<(usize, Packet)> {
     let mut fields = line.split(',').map(str::trim);
     let index = fields.next()?.parse().ok()?;

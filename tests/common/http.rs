@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::client::DEADLINE;
 
-/// A response as it was received. Two are equal whatever their dates.
+/// A response as received. The date is ignored when responses are compared.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -47,7 +47,7 @@ impl Answer {
     }
 }
 
-/// A connection, and the bytes received on it that nobody has read yet.
+/// A connection, and the received bytes that haven't been read yet.
 pub(crate) struct HttpClient {
     socket: TcpStream,
     rest: Vec<u8>,
@@ -74,7 +74,7 @@ impl HttpClient {
         HttpClient { socket, rest }
     }
 
-    /// Waits until there is something to read.
+    /// Waits until there is a byte to read.
     pub(crate) fn wait_for_byte(&self) {
         assert_eq!(self.socket.peek(&mut [0]).unwrap(), 1);
     }
@@ -99,7 +99,7 @@ impl HttpClient {
         self.socket.write_all(bytes.as_ref()).unwrap();
     }
 
-    /// Sends a request with further header lines, each ending with CR LF.
+    /// Sends a request with additional header lines, each ending with CR LF.
     pub(crate) fn request(&mut self, method: &str, target: &str, headers: &str) {
         self.send(format!(
             "{method} {target} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"
@@ -111,18 +111,18 @@ impl HttpClient {
         self.answer()
     }
 
-    /// Returns the next response. Its body ends by Content-Length, by chunks, or with the
-    /// connection.
+    /// Returns the next response. The end of its body is given by Content-Length, by chunks, or by the
+    /// end of the connection.
     pub(crate) fn answer(&mut self) -> Answer {
         self.next(true).expect("an answer")
     }
 
-    /// Returns the head of a response whose body has no end.
+    /// Returns the head of a response with an endless body.
     pub(crate) fn answer_head(&mut self) -> Answer {
         self.next(false).expect("an answer")
     }
 
-    /// Returns the response to a request whose response has no body.
+    /// Returns a response that has no body.
     pub(crate) fn bodiless_answer(&mut self) -> Answer {
         self.next(false).expect("an answer")
     }
@@ -178,7 +178,7 @@ impl HttpClient {
         Some(answer)
     }
 
-    /// Reads a body in chunks (RFC 9112, 7.1).
+    /// Reads a chunked body (RFC 9112, 7.1).
     fn chunked_body(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         loop {
@@ -200,7 +200,7 @@ impl HttpClient {
         }
     }
 
-    /// Returns everything until the server closes, by an end or a reset.
+    /// Returns all bytes until the server closes, by an end or a reset.
     pub(crate) fn until_closed(&mut self) -> Vec<u8> {
         while self.read() > 0 {}
         std::mem::take(&mut self.rest)
@@ -227,10 +227,10 @@ impl HttpClient {
     }
 }
 
-/// A WebSocket, and the bytes received on it that nobody has read yet.
+/// A WebSocket, and the received bytes that haven't been read yet.
 pub(crate) struct WebSocket(HttpClient);
 
-/// The header lines of an upgrade, with the key of RFC 6455, 1.3.
+/// The header lines of an upgrade, with the key from RFC 6455, 1.3.
 pub(crate) const UPGRADE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
@@ -259,7 +259,7 @@ impl WebSocket {
         self.0.send(bytes);
     }
 
-    /// Returns first byte and payload of the next frame; `None` at the end of the connection.
+    /// Returns the first byte and the payload of the next frame; `None` at the end of the connection.
     pub(crate) fn next(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
             if let Some((first, payload, len)) = server_frame(&self.0.rest) {
@@ -285,7 +285,7 @@ impl WebSocket {
     }
 }
 
-/// Builds a frame as clients send it (RFC 6455, 5.2 and 5.3).
+/// Builds a frame in the form that clients send (RFC 6455, 5.2 and 5.3).
 pub(crate) fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
 
@@ -300,7 +300,7 @@ pub(crate) fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Returns first byte, payload and length of the frame at the front, if it is complete.
+/// Returns the first byte, payload and length of the frame at the front, if it is complete.
 fn server_frame(bytes: &[u8]) -> Option<(u8, Vec<u8>, usize)> {
     let (start, len) = match *bytes.get(1)? {
         126 => (

@@ -1,9 +1,9 @@
-//! What the tests share: the server under test, clients, guarded programs, media.
+//! Code shared by the tests: the server under test, clients, guarded programs, media.
 //!
-//! Nothing here sleeps for a fixed time and hopes: [`wait_until`] polls a condition and fails at a
-//! deadline. Everything that a test starts ends when its guard is dropped.
+//! This module never sleeps for a fixed time and hopes for the best: [`wait_until`] polls a condition
+//! and fails at a deadline. Everything that a test starts ends when its guard is dropped.
 
-// Each test file is a crate of its own and uses only a part of this module.
+// Each test file is a separate crate, and uses only a part of this module.
 #![allow(dead_code)]
 
 pub(crate) mod client;
@@ -30,11 +30,11 @@ use process::{Id, Program};
 /// The path of the program under test, if it is built.
 pub(crate) const PROGRAM: Option<&str> = option_env!("CARGO_BIN_EXE_brooklet");
 
-/// The deadline for anything that takes a moment on an idle machine: longer than any of the
+/// The deadline for anything that is nearly immediate on an idle machine: longer than any of the
 /// server's own timeouts, and long enough for a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
-/// Polls until a condition holds or the time is over; returns whether it held.
+/// Polls until a condition holds or the timeout expires. Returns whether the condition held.
 pub(crate) fn poll_until(timeout: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + timeout;
     while !condition() {
@@ -46,13 +46,14 @@ pub(crate) fn poll_until(timeout: Duration, mut condition: impl FnMut() -> bool)
     true
 }
 
-/// Waits until a condition holds; fails the test, naming it, when it doesn't before the deadline.
+/// Waits until a condition holds. If it doesn't hold before the deadline, fails the test and names the
+/// condition.
 pub(crate) fn wait_until(what: &str, timeout: Duration, condition: impl FnMut() -> bool) {
     let held = poll_until(timeout, condition);
     assert!(held, "waited {timeout:?} in vain until {what}");
 }
 
-/// Checks that a condition holds for a duration that the test plays through.
+/// Checks that a condition holds all the time for a given duration.
 pub(crate) fn all_the_while(what: &str, duration: Duration, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + duration;
     while Instant::now() < end {
@@ -89,8 +90,8 @@ impl Drop for TempDir {
     }
 }
 
-/// Removes the variables of the caller's environment that the program would read: it refuses to
-/// start if it finds one that only the tests know.
+/// Removes the environment variables that the program would read: it refuses to start if it finds one
+/// that only the tests know.
 pub(crate) fn without_settings(command: &mut Command) -> &mut Command {
     let names = std::env::vars_os().map(|(name, _)| name);
     for name in names.filter(|name| name.to_string_lossy().starts_with("BROOKLET_")) {
@@ -107,12 +108,12 @@ pub(crate) struct Brooklet {
 }
 
 impl Brooklet {
-    /// Starts it with further arguments, and waits until it listens.
+    /// Starts the program with additional arguments, and waits until it listens.
     pub(crate) fn start(arguments: &[&str]) -> Brooklet {
         Brooklet::start_with(arguments, |_| {})
     }
 
-    /// Like [`start`](Brooklet::start); `prepare` changes the command first, such as its
+    /// Like [`start`](Brooklet::start), but `prepare` changes the command first, such as its
     /// environment.
     pub(crate) fn start_with(arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Brooklet {
         let command = Command::new(PROGRAM.expect("it is built with the feature cli"));
@@ -120,13 +121,14 @@ impl Brooklet {
         started.unwrap_or_else(|error| panic!("brooklet ended at once:\n{error}"))
     }
 
-    /// Starts it from a shell that runs a command first, such as one that sets limits.
+    /// Starts the program from a shell that runs a command first, such as one that sets limits.
     pub(crate) fn start_after(shell: &str, arguments: &[&str]) -> Brooklet {
         let started = Brooklet::try_after(shell, arguments, |_| {});
         started.unwrap_or_else(|error| panic!("brooklet ended at once:\n{error}"))
     }
 
-    /// Like [`start_after`](Brooklet::start_after); if it ends at once, returns what it printed.
+    /// Like [`start_after`](Brooklet::start_after), but returns the program's output if it ends
+    /// immediately.
     pub(crate) fn try_after(
         shell: &str,
         arguments: &[&str],
@@ -158,7 +160,7 @@ impl Brooklet {
         prepare(&mut command);
         let mut program = Program::start(&mut command);
         let mut has_ended = false;
-        // The line after those that say where it listens, for either protocol.
+        // The line after the two that give the addresses, one for each protocol.
         wait_until("brooklet says where it listens", SOON, || {
             has_ended = !program.is_running();
             has_ended || program.with_stdout(|text| text.contains("\nplaying: "))
@@ -181,7 +183,7 @@ impl Brooklet {
         })
     }
 
-    /// The URL by which a stream is published and played over RTMP.
+    /// Returns the URL for publishing and playing a stream over RTMP.
     pub(crate) fn url(&self, name: &str) -> String {
         format!("rtmp://127.0.0.1:{}/live/{name}", self.port)
     }
@@ -194,7 +196,7 @@ impl Brooklet {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// The address on which it listens for HTTP.
+    /// Returns the address on which the program listens for HTTP.
     pub(crate) fn http_address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.http_port).into()
     }
@@ -203,7 +205,7 @@ impl Brooklet {
         self.program.stderr()
     }
 
-    /// Returns the start-up text and the log so far.
+    /// Returns the start-up text and the log written so far.
     pub(crate) fn printed(&self) -> String {
         self.program.stdout() + &self.program.stderr()
     }
@@ -228,22 +230,22 @@ impl Brooklet {
         self.program.is_running()
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub(crate) fn id(&self) -> Id {
         self.program.id()
     }
 
-    /// Returns a number of /proc/PID/status, such as "Threads" or "VmRSS" (in kB).
+    /// Returns a number from /proc/PID/status, such as "Threads" or "VmRSS" (in kB).
     pub(crate) fn status(&self, name: &str) -> u64 {
         self.id().status(name).expect("it runs")
     }
 
-    /// The number of open descriptors.
+    /// Returns the number of open descriptors.
     pub(crate) fn descriptors(&self) -> u64 {
         self.id().descriptors().expect("it runs")
     }
 
-    /// Sends SIGTERM, and waits until it has ended with exit code 0.
+    /// Sends SIGTERM, and waits until the program has ended with exit code 0.
     pub(crate) fn stop(self) {
         self.stop_by("TERM");
     }
@@ -263,7 +265,7 @@ impl Drop for Brooklet {
     }
 }
 
-/// Starts a server inside the test's own process, on free ports of the loopback address.
+/// Starts a server inside the test's process, on free ports of the loopback address.
 pub(crate) fn start_library_server(configure: impl FnOnce(&mut Config)) -> Server {
     let mut config = client::on_free_ports(Config::default());
     configure(&mut config);

@@ -1,4 +1,4 @@
-//! nginx in front of brooklet, configured with the README's own lines.
+//! nginx in front of brooklet, configured with the lines from the README.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use super::{Brooklet, SOON, TempDir, wait_until};
 
 const README: &str = include_str!("../../README.md");
 
-/// Returns the code block of a language in the README's section on proxies.
+/// Returns the code block in a given language from the README's section on proxies.
 fn block(language: &str) -> &'static str {
     let section = README.split_once("**Behind a reverse proxy**").unwrap().1;
     let fence = format!("```{language}\n");
@@ -23,7 +23,7 @@ fn block(language: &str) -> &'static str {
         .0
 }
 
-/// brooklet and nginx, configured as the README says.
+/// brooklet and nginx, configured according to the README.
 pub(crate) struct Site {
     pub(crate) server: Brooklet,
     pub(crate) address: SocketAddr,
@@ -36,7 +36,7 @@ impl Site {
         Site::start_under("/", options)
     }
 
-    /// Starts both with brooklet under a path, as the README says.
+    /// Starts both programs with brooklet under a path, according to the README.
     pub(crate) fn start_under(path: &str, options: &[&str]) -> Site {
         let told: Vec<&str> = block("sh").split_whitespace().collect();
         assert_eq!(told[..3], ["brooklet", "--http", "127.0.0.1:8080"]);
@@ -79,7 +79,7 @@ impl Site {
         }
     }
 
-    /// Connects a viewer from an address of this machine, one of 127.0.0.0/8.
+    /// Connects a viewer from a local address, one of 127.0.0.0/8.
     pub(crate) fn viewer(&self, host: u8) -> HttpClient {
         let local = Ipv4Addr::new(127, 0, 0, host);
         HttpClient::connect_from(local, self.address)

@@ -1,6 +1,6 @@
-//! The contents of a stream or a file, packet by packet, and how two of them compare.
+//! The contents of a stream or a file, packet by packet, and comparisons between two of them.
 //!
-//! ffprobe prints a line per packet as soon as it has it, and the tracks at the end:
+//! ffprobe prints one line per packet as soon as it has the packet, and the tracks at the end:
 //!
 //! ```text
 //! packet|codec_type=video|pts=23|dts=23|size=6474|flags=K_|data_hash=MD5:e0da138b...
@@ -18,11 +18,11 @@ use super::process::{Program, run};
 pub(crate) enum Track {
     Video,
     Audio,
-    /// Subtitles or data, which no stream in these tests should have.
+    /// A track of subtitles or data, which no stream in these tests should have.
     Other,
 }
 
-/// A packet, as ffmpeg's demuxer reports it.
+/// A packet, as reported by ffmpeg's demuxer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Packet {
     pub(crate) track: Track,
@@ -32,23 +32,23 @@ pub(crate) struct Packet {
     pub(crate) hash: String,
 }
 
-/// A track, as a demuxer describes it.
+/// A track, as described by a demuxer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TrackInfo {
     pub(crate) track: Track,
     pub(crate) codec: String,
-    /// The hash of its sequence header; empty if it has none.
+    /// The hash of the track's sequence header; empty if it has none.
     pub(crate) header_hash: String,
 }
 
-/// All that a player received, or that a file contains.
+/// Everything that a player received, or that a file contains.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Capture {
     pub(crate) packets: Vec<Packet>,
     pub(crate) tracks: Vec<TrackInfo>,
 }
 
-/// Returns the command that prints what [`Capture`] reads.
+/// Returns the command whose output [`Capture`] parses.
 pub(crate) fn ffprobe(input: &str) -> Command {
     let mut command = Command::new("ffprobe");
     command.args([
@@ -73,14 +73,14 @@ impl Capture {
         Capture::parse(&run(&mut ffprobe(&path.to_string_lossy())))
     }
 
-    /// What a player that was started by [`play`](super::media::play) has received so far.
+    /// Returns what a player started by [`play`](super::media::play) has received so far.
     pub(crate) fn of_player(player: &Program) -> Capture {
         player.with_stdout(Capture::parse)
     }
 
     fn parse(text: &str) -> Capture {
         let mut capture = Capture::default();
-        // The last line may not be complete yet.
+        // The last line may still be incomplete.
         let complete = text.rfind('\n').map_or("", |end| &text[..end]);
         for line in complete.lines() {
             let field = |name: &str| {
@@ -132,7 +132,7 @@ impl Capture {
             .collect()
     }
 
-    /// The rest of it from the keyframe with this hash on.
+    /// Returns the part that starts at the keyframe with this hash.
     pub(crate) fn starting_at_keyframe(&self, hash: &str) -> Capture {
         let is_start = |p: &Packet| p.track == Track::Video && p.is_keyframe && p.hash == hash;
         let start = self.packets.iter().position(is_start);
@@ -143,7 +143,8 @@ impl Capture {
         }
     }
 
-    /// The newest video timestamp, or audio timestamp if there is no video; 0 if there is nothing.
+    /// Returns the newest video timestamp, or the newest audio timestamp without video; 0 if there are
+    /// no packets.
     pub(crate) fn position(&self) -> i64 {
         let newest = |track| self.packets.iter().rfind(|packet| packet.track == track);
         newest(Track::Video)
@@ -152,7 +153,7 @@ impl Capture {
     }
 }
 
-/// Checks that both have the same packets of a track, timestamps included.
+/// Checks that both have the same packets for a track, including timestamps.
 pub(crate) fn assert_same_packets(track: Track, expected: &Capture, got: &Capture, who: &str) {
     let (expected, got) = (expected.track(track), got.track(track));
     for (index, (expected, got)) in expected.iter().zip(&got).enumerate() {
@@ -165,7 +166,7 @@ pub(crate) fn assert_same_packets(track: Track, expected: &Capture, got: &Captur
     );
 }
 
-/// Checks that a track's decode timestamps never go back.
+/// Checks that a track's decode timestamps never decrease.
 pub(crate) fn assert_monotonic(capture: &Capture, who: &str) {
     for track in [Track::Video, Track::Audio] {
         let mut newest = i64::MIN;
@@ -180,8 +181,8 @@ pub(crate) fn assert_monotonic(capture: &Capture, who: &str) {
     }
 }
 
-/// Checks that `part` has at least `min` entries and is a contiguous part of `whole`. Returns
-/// where.
+/// Checks that `part` has at least `min` entries and is a contiguous part of `whole`. Returns the index
+/// of its first entry in `whole`.
 pub(crate) fn assert_is_part<T: AsRef<str>>(
     whole: &[T],
     part: &[T],
@@ -238,19 +239,19 @@ pub(crate) fn decoded_pictures(path: &Path) -> Vec<String> {
 /// A tag of an FLV file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FlvTag {
-    /// 8 audio, 9 video, 18 script data.
+    /// The type of the tag: 8 audio, 9 video, 18 script data.
     pub(crate) type_id: u8,
     pub(crate) timestamp: u32,
     pub(crate) body: Vec<u8>,
 }
 
 impl FlvTag {
-    /// Whether it is a keyframe, not a sequence header.
+    /// Whether the tag is a keyframe, as opposed to a sequence header.
     pub(crate) fn is_keyframe(&self) -> bool {
         self.type_id == 9 && self.body[0] >> 4 == 1 && !self.is_sequence_header()
     }
 
-    /// Whether it is a sequence header of H.264 or AAC.
+    /// Whether the tag is a sequence header of H.264 or AAC.
     pub(crate) fn is_sequence_header(&self) -> bool {
         let (first, second) = (self.body[0], self.body.get(1).copied());
         second == Some(0)

@@ -1,4 +1,4 @@
-//! The programs that play, over RTMP and HTTP, and what they have received in the end.
+//! Programs that play over RTMP and HTTP, and what they have received at the end.
 
 use std::process::Command;
 
@@ -9,10 +9,10 @@ use super::common::process::{Program, run};
 use super::common::{TempDir, framehash, media};
 use super::sources::Codec;
 
-/// The file in the players' folder that the late player waits for.
+/// The file in the players' folder for which the late player waits.
 pub(crate) const GO: &str = "go";
 
-/// How a stream is played.
+/// The way in which a stream is played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Container {
     Rtmp,
@@ -22,10 +22,10 @@ pub(crate) enum Container {
 }
 
 impl Container {
-    /// Those over HTTP.
+    /// The containers over HTTP.
     pub(crate) const HTTP: &[Container] = &[Container::Flv, Container::Mp4, Container::Hls];
 
-    /// What comes behind the stream's name in its URL.
+    /// Returns the part of the URL after the stream's name.
     pub(crate) fn ending(self) -> &'static str {
         match self {
             Container::Rtmp => "",
@@ -35,22 +35,23 @@ impl Container {
         }
     }
 
-    /// Whether the container can hold the codec in a form that players know. RTMP and FLV relay any.
+    /// Whether the container can hold the codec in a form that players support. RTMP and FLV relay any
+    /// codec.
     pub(crate) fn holds(self, codec: Codec) -> bool {
         let is_mp4 = matches!(self, Container::Mp4 | Container::Hls);
         !(is_mp4 && matches!(codec, Codec::Sorenson | Codec::Ac3))
     }
 }
 
-/// See the module's documentation.
+/// A program that plays; see the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Player {
     Ffmpeg5,
     Ffmpeg7,
     Ffmpeg8,
-    /// Joins in the middle, and decodes.
+    /// A player that joins in the middle, and decodes.
     Ffmpeg8Late,
-    /// These three write all that they receive to a file.
+    /// This player and the next two write everything they receive to a file.
     Rtmp2src,
     Rtmpsrc,
     Rtmpdump,
@@ -97,16 +98,16 @@ impl Player {
         self == Ffmpeg8Late
     }
 
-    /// The name by which the server's log shows it, over HTTP.
+    /// Returns the name by which the server's log identifies the player over HTTP.
     pub(crate) fn agent(self) -> String {
         match self {
-            // VLC can't be given another name.
+            // VLC doesn't accept another name.
             Vlc => "VLC/".to_owned(),
             player => format!("{player:?}"),
         }
     }
 
-    /// Whether it can play the codec, as of these versions; Debian's VLC and mpv use the libraries of
+    /// Whether this version of the player can play the codec. Debian's VLC and mpv use the libraries of
     /// ffmpeg 5.1.
     pub(crate) fn can_take(self, codec: Codec, container: Container) -> bool {
         match self {
@@ -118,7 +119,7 @@ impl Player {
         }
     }
 
-    /// The file in the players' folder that it records.
+    /// Returns the name of the file in the players' folder to which the player records.
     pub(crate) fn file(self) -> &'static str {
         match self {
             Rtmp2src => "rtmp2src.flv",
@@ -131,7 +132,7 @@ impl Player {
         }
     }
 
-    /// The command that plays a URL of RTMP or HTTP.
+    /// Returns the command that plays an RTMP or HTTP URL.
     pub(crate) fn command(self, dir: &TempDir, url: &str, has_audio: bool) -> Command {
         let file = dir.join(self.file());
         let path = file.display();
@@ -165,7 +166,7 @@ impl Player {
                 "rtmp2src location={url} ! filesink location={path}"
             )),
             Rtmpsrc => {
-                // The space belongs to the location: it is an option of librtmp.
+                // The space is part of the location: the rest is an option for librtmp.
                 let mut command = Command::new("gst-launch-1.0");
                 command.args(["-q", "rtmpsrc", &format!("location={url} live=1")]);
                 let rest = format!("! filesink buffer-mode=unbuffered location={path}");
@@ -187,7 +188,7 @@ impl Player {
                     "{source} location={url} ! decodebin name=d d. ! videoconvert ! \
                      video/x-raw,format=I420 ! filesink location={path}"
                 ));
-                // Without audio in the stream this branch would wait for ever.
+                // Without audio in the stream, this branch would wait forever.
                 if has_audio {
                     let pipeline = format!(
                         "d. ! audioconvert ! audioresample ! \
@@ -223,7 +224,7 @@ impl Player {
         }
     }
 
-    /// What it has received, once it has ended.
+    /// Returns what the player has received, once it has ended.
     pub(crate) fn received(self, program: &Program, dir: &TempDir) -> Received {
         let file = dir.join(self.file());
         match self {
@@ -277,7 +278,7 @@ impl Player {
 
 fn gstreamer(pipeline: &str) -> Command {
     let mut command = Command::new("gst-launch-1.0");
-    // Its messages only say that something failed. The demuxers' warnings say what.
+    // GStreamer's messages only say that something failed; the demuxers' warnings say what.
     command.env("GST_DEBUG", "flvdemux:2,qtdemux:2");
     command.env("GST_DEBUG_NO_COLOR", "1");
     command.arg("-q").args(pipeline.split_whitespace());

@@ -1,4 +1,4 @@
-//! Programs that a test starts: their output is collected, and they end when dropped.
+//! Programs started by a test: their output is collected, and they end when dropped.
 
 use std::fmt;
 use std::fs;
@@ -18,7 +18,7 @@ pub(crate) struct Program {
     stderr: Output,
 }
 
-/// What a program has printed so far, and the thread that collects it.
+/// The output of a program so far, and the thread that collects it.
 struct Output {
     bytes: Arc<Mutex<Vec<u8>>>,
     thread: Option<JoinHandle<()>>,
@@ -45,7 +45,7 @@ impl Output {
         look(&String::from_utf8_lossy(&bytes))
     }
 
-    /// Waits until the program has closed its side.
+    /// Waits until the program has closed its end of the pipe.
     fn finish(&mut self) {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -53,7 +53,7 @@ impl Output {
     }
 }
 
-/// A process as seen from outside; its figures are `None` once it has ended.
+/// A process as seen from outside. Its figures are `None` once it has ended.
 #[derive(Clone, Copy)]
 pub(crate) struct Id(u32);
 
@@ -64,7 +64,7 @@ impl fmt::Display for Id {
 }
 
 impl Id {
-    /// Returns a number of /proc/PID/status, such as "Threads" or "VmRSS" (in kB).
+    /// Returns a number from /proc/PID/status, such as "Threads" or "VmRSS" (in kB).
     pub(crate) fn status(self, name: &str) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0)).ok()?;
         let line = status
@@ -73,8 +73,7 @@ impl Id {
         line.split_whitespace().next()?.parse().ok()
     }
 
-    /// Returns how much of the heap is resident, in kB. Thread stacks and large allocations lie
-    /// elsewhere.
+    /// Returns the resident size of the heap in kB. Thread stacks and large allocations lie elsewhere.
     pub(crate) fn heap(self) -> Option<u64> {
         let maps = fs::read_to_string(format!("/proc/{}/smaps", self.0)).ok()?;
         let (_, heap) = maps.split_once("[heap]")?;
@@ -82,7 +81,7 @@ impl Id {
         resident.split_whitespace().next()?.parse().ok()
     }
 
-    /// The number of open descriptors.
+    /// Returns the number of open descriptors.
     pub(crate) fn descriptors(self) -> Option<u64> {
         let entries = fs::read_dir(format!("/proc/{}/fd", self.0)).ok()?;
         Some(entries.count() as u64)
@@ -126,7 +125,7 @@ impl Program {
         self.stderr.with(look)
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub(crate) fn id(&self) -> Id {
         Id(self.child.id())
     }
@@ -135,9 +134,9 @@ impl Program {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Sends a signal by name: `TERM`, `STOP`.
+    /// Sends a signal by its name, such as `TERM` or `STOP`.
     pub(crate) fn signal(&self, signal: &str) {
-        // The shell's built-in `kill`; not every machine has the program.
+        // Uses the shell's built-in `kill`, since not every machine has the program.
         let line = format!("kill -{signal} {}", self.child.id());
         let status = Command::new("sh").args(["-c", &line]).status();
         assert!(
@@ -147,21 +146,21 @@ impl Program {
         );
     }
 
-    /// Kills it.
+    /// Kills the program.
     pub(crate) fn kill(&mut self) {
-        // It may have ended by itself.
+        // The program may have ended on its own.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    /// Kills it if it still runs, and collects the rest of its output.
+    /// Kills the program if it is still running, and collects the rest of its output.
     pub(crate) fn stop(&mut self) {
         self.kill();
         self.stdout.finish();
         self.stderr.finish();
     }
 
-    /// Waits until it ends on its own.
+    /// Waits until the program ends on its own.
     pub(crate) fn wait(&mut self, timeout: Duration) -> ExitStatus {
         let mut status = None;
         wait_until(&format!("{} ends", self.name), timeout, || {
@@ -173,7 +172,7 @@ impl Program {
         status.unwrap_or_default()
     }
 
-    /// Waits until it ends on its own with exit code 0.
+    /// Waits until the program ends on its own with exit code 0.
     pub(crate) fn wait_for_success(&mut self, timeout: Duration) {
         let status = self.wait(timeout);
         assert!(
@@ -191,7 +190,7 @@ impl Drop for Program {
     }
 }
 
-/// Runs a program that must succeed; returns what it printed.
+/// Runs a program that must succeed. Returns its output.
 pub(crate) fn run(command: &mut Command) -> String {
     let mut program = Program::start(command);
     program.wait_for_success(Duration::from_secs(120));

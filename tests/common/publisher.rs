@@ -1,4 +1,5 @@
-//! A publisher inside the test, for what ffmpeg can't do: any timestamps, and a known live edge.
+//! A publisher inside the test, for features that ffmpeg lacks: arbitrary timestamps, and a known live
+//! edge.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -14,13 +15,14 @@ use brooklet::rtmp::command::{self, Command};
 
 use super::packets::FlvTag;
 
-/// The length of C1, S1, C2 and S2 (RTMP 1.0, 5.2).
+/// The length of C1, S1, C2 and S2 in bytes (RTMP 1.0, 5.2).
 const BLOCK_LEN: usize = 1536;
 
 /// The type of a command message (RTMP 1.0, 7.1).
 const COMMAND: u8 = 20;
 
-/// Publishes the tags of an FLV file in real time, until it is dropped or all are sent.
+/// A publisher that sends the tags of an FLV file in real time, until it is dropped or has sent all of
+/// them.
 pub(crate) struct Publisher {
     began: Instant,
     is_stopping: Arc<AtomicBool>,
@@ -28,12 +30,12 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    /// Starts to publish. `offset` is added to the timestamps, which wrap as they do on the wire.
+    /// Starts publishing. `offset` is added to the timestamps, which wrap as on the wire.
     pub(crate) fn start(port: u16, name: &str, tags: Vec<FlvTag>, offset: u32) -> Publisher {
         Publisher::start_stamped(port, name, tags, move |time| time.wrapping_add(offset))
     }
 
-    /// Starts to publish. `stamp` maps the file's timestamps to those on the wire.
+    /// Starts publishing. `stamp` maps the file's timestamps to those on the wire.
     pub(crate) fn start_stamped(
         port: u16,
         name: &str,
@@ -54,7 +56,7 @@ impl Publisher {
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    // Real time, like a live source.
+                    // Sent in real time, like a live source.
                     thread::sleep((due - Instant::now()).min(Duration::from_millis(50)));
                 }
                 let header = header(tag.type_id, stamp(tag.timestamp), 1);
@@ -73,7 +75,7 @@ impl Publisher {
         }
     }
 
-    /// The position of the stream, in ms of its own timestamps.
+    /// Returns the position of the stream, in ms of its own timestamps.
     pub(crate) fn live_edge(&self) -> f64 {
         self.began.elapsed().as_secs_f64() * 1000.0
     }
@@ -106,7 +108,7 @@ fn header(type_id: u8, timestamp: u32, message_stream_id: u32) -> MessageHeader 
     }
 }
 
-/// Connects, sends everything up to `publish` at once, as encoders may, and waits for the reply.
+/// Connects, sends everything up to `publish` at once, as encoders may do, and waits for the reply.
 fn connect(port: u16, name: &str) -> TcpStream {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).expect("the server is there");
     let timeout = Some(Duration::from_secs(10));

@@ -1,6 +1,6 @@
-//! Pseudo-random numbers, the same in each run.
+//! Pseudo-random numbers that are the same in every run.
 
-/// xorshift64*, from a seed other than 0.
+/// An xorshift64* generator. The seed must not be 0.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

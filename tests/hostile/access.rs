@@ -1,4 +1,4 @@
-//! Clients that pretend to be others, and clients that guess keys.
+//! Clients that impersonate others, and clients that guess keys.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use crate::case::Case;
 use crate::common::http::HttpClient;
 use crate::common::random::Random;
 
-/// A value for a field: addresses, pieces of them, and bytes that are not text.
+/// Makes a value for a field: addresses, pieces of addresses, and bytes that aren't text.
 fn claim(random: &mut Random) -> Vec<u8> {
     const PIECES: [&[u8]; 18] = [
         b"127.0.0.1",
@@ -38,7 +38,7 @@ fn claim(random: &mut Random) -> Vec<u8> {
     pieces.concat()
 }
 
-/// The proxy on this machine appends its client's address to whatever the client sent.
+/// The proxy on this machine appends its client's address to whatever the client has sent.
 #[test]
 fn no_forged_field_makes_a_client_behind_a_proxy_local() {
     const FIELDS: [&str; 5] = ["X-Forwarded-For", "Forwarded", "X-Real-IP", "Via", "Origin"];
@@ -77,7 +77,7 @@ fn fifteen_guesses_per_second_delay_no_client_with_the_key() {
     let address = case.http_address();
     let is_over = AtomicBool::new(false);
     let ask = |key: &str| {
-        // All of them share an address.
+        // All guesses come from the same address.
         let mut client = HttpClient::connect_from(Ipv4Addr::new(127, 0, 0, 2), address);
         let target = format!("/api/v1/connections?api_key={key}");
         client.request("GET", &target, "");
@@ -85,7 +85,7 @@ fn fifteen_guesses_per_second_delay_no_client_with_the_key() {
     };
     thread::scope(|scope| {
         scope.spawn(|| {
-            // One that doesn't wait for the answer, and one that does.
+            // One client doesn't wait for the answer, another one does.
             let mut guesses = Vec::new();
             while !is_over.load(Ordering::SeqCst) {
                 guesses.push(ask("s3cret-kez"));

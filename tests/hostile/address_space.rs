@@ -1,4 +1,4 @@
-//! Less and less address space, down to where the server reports that it can't start.
+//! Decreasing address space, down to the size at which the server reports that it can't start.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use crate::case::Case;
 use crate::common::Brooklet;
 use crate::wire;
 
-/// The number of clients, which by turns send nothing, half a request, or play a stream.
+/// The number of clients, which alternately send nothing, send half a request, or play a stream.
 const CONNECTIONS: usize = 300;
 
 fn come(case: &Case, number: usize) -> Option<TcpStream> {
@@ -51,7 +51,7 @@ fn clients_are_refused_for_lack_of_memory_without_harm_to_others() {
         drop(guests);
         case.finish(CONNECTIONS as u64);
         kib = kib * 3 / 4;
-        // From one run to the next up to 36 fewer are accepted, and the canary needs two places.
+        // Between runs, up to 36 fewer connections are accepted, and the canary needs two places.
         if threads < 40 {
             break;
         }
@@ -59,7 +59,7 @@ fn clients_are_refused_for_lack_of_memory_without_harm_to_others() {
     let last_words = loop {
         match Brooklet::try_after(&format!("ulimit -v {kib}"), &["--memory", "8M"], |_| {}) {
             Ok(_) => kib = kib * 15 / 16,
-            // std aborts when it finds no room for a new thread's signal stack, with or without a
+            // std aborts when there is no room for a new thread's signal stack, with or without a
             // message.
             Err(words) if words.contains("alternative stack") => kib = kib * 15 / 16,
             Err(words) if words.starts_with("fatal runtime error") => kib = kib * 15 / 16,

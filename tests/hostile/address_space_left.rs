@@ -1,4 +1,4 @@
-//! A server that can't allocate any more.
+//! A server that can no longer allocate memory.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -22,7 +22,7 @@ const SIGNALS: usize = 16;
 /// The size of a page, in kB.
 const PAGE: usize = 4;
 
-/// A connection whose handshake the server has answered.
+/// Opens a connection whose handshake the server has answered, if it answers.
 fn handshaken(server: &Brooklet) -> Option<TcpStream> {
     let mut socket = wire::connect(server.address());
     socket
@@ -33,7 +33,7 @@ fn handshaken(server: &Brooklet) -> Option<TcpStream> {
     Some(socket)
 }
 
-/// Somewhere within these limits there is room for a stack and for nothing else.
+/// Within these limits there is a size with room for a stack and nothing else.
 #[test]
 fn new_clients_are_refused_when_address_space_is_short_and_others_stay() {
     let idle = Brooklet::start(&OPTIONS).status("VmSize");

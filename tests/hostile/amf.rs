@@ -1,4 +1,4 @@
-//! Malformed values: in commands, in the object of connect, in metadata.
+//! Malformed values in commands, in the command object of connect, and in metadata.
 
 use brooklet::rtmp::message::type_id;
 
@@ -6,11 +6,11 @@ use crate::case::Case;
 use crate::common::client::Client;
 use crate::wire::{self, command, message, metadata};
 
-/// The longest command and the longest data message that are read at all.
+/// The longest command and the longest data message that the server reads, in bytes.
 const MAX_COMMAND: usize = 64 * 1024;
 const MAX_DATA: usize = 256 * 1024;
 
-/// Malformed values, each at most `len` bytes long, with what is wrong with them.
+/// Returns malformed values of at most `len` bytes, each with a description of its defect.
 fn values(len: usize) -> Vec<(String, Vec<u8>)> {
     let mut values: Vec<(String, Vec<u8>)> = [
         (
@@ -84,8 +84,8 @@ fn values(len: usize) -> Vec<(String, Vec<u8>)> {
     values
 }
 
-/// An AMF3 array of objects of one class whose only member has a name that takes three quarters of
-/// the message. Without the name, an object takes three bytes.
+/// Returns an AMF3 array of objects of one class, whose only member has a name that occupies three
+/// quarters of the message. Without the name, an object has three bytes.
 fn class(len: usize) -> Vec<u8> {
     let inline = |count: usize| {
         let number = (count as u32) << 1 | 1;

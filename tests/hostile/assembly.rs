@@ -1,4 +1,4 @@
-//! Messages that never end, change in the middle, or come in unusual chunks.
+//! Messages that never end, change in the middle, or arrive in unusual chunks.
 
 use std::fs;
 use std::io::Write;
@@ -11,7 +11,7 @@ use crate::common::client::{Client, Message};
 use crate::common::random::Random;
 use crate::wire::{self, basic, control, header, set_chunk_size};
 
-/// The longest message that a chunk header can announce.
+/// The longest message that a chunk header can announce, in bytes.
 const LONGEST: u32 = 0xFF_FFFF;
 
 /// Begins a message on each of many chunk streams, with one chunk each.
@@ -32,14 +32,14 @@ fn unfinished_messages_on_64_chunk_streams_cost_only_what_was_received() {
     let mut others: Vec<_> = (0..4)
         .map(|_| Client::connected(case.address(), "live"))
         .collect();
-    // As many as are allowed, held while the canary goes on.
+    // As many messages as allowed, held while the canary continues.
     for publisher in &mut publishers {
         begin_messages(publisher, 10..18, LONGEST);
     }
     for other in &mut others {
         begin_messages(other, 10..14, 64 * 1024);
     }
-    // One too many, up to 64.
+    // One message too many, up to 64.
     for client in publishers.iter_mut().chain(&mut others) {
         begin_messages(client, 40..104, LONGEST);
         client.until_closed();
@@ -92,7 +92,7 @@ fn a_message_aborted_in_the_middle_is_forgotten() {
         publisher.send(&control(type_id::ABORT, &60_000_u32.to_be_bytes()));
         publisher.send(&set_chunk_size(65_536));
         publisher.send_frame(number, number * 40, number % 10 == 0, 2_000);
-        // One at a time: a player that joins starts at the newest keyframe that has come.
+        // One at a time: a player that joins starts at the newest keyframe received so far.
         let frame = player.wait_for_media();
         assert_eq!(frame.number(), number);
         assert_eq!(frame.payload.len(), 2_000);
@@ -101,7 +101,7 @@ fn a_message_aborted_in_the_middle_is_forgotten() {
     case.finish(2);
 }
 
-/// A message in chunks of any size.
+/// A message in chunks of arbitrary size.
 fn in_chunks(
     chunk_stream_id: u32,
     timestamp: u32,
@@ -200,8 +200,8 @@ fn a_flood_of_one_byte_chunks_delays_no_other_stream() {
 
 const CAPTURE: &[u8] = include_bytes!("../data/ffmpeg_publish.bin");
 
-/// Publishes the capture in random pieces; returns what its player received from the last keyframe
-/// on. A waiting player starts at the newest one, which depends on what one read brings.
+/// Publishes the capture in random pieces. Returns what its player received, starting at the last
+/// keyframe. A waiting player starts at the newest keyframe, which depends on what arrives in one read.
 fn replay(server: SocketAddr, random: &mut Random, longest: usize) -> Vec<Message> {
     let mut player = Client::playing(server, "live", "one");
     let mut socket = wire::connect(server);

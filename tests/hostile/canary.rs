@@ -1,7 +1,7 @@
-//! A stream through a server under attack, of which nothing may be lost.
+//! A stream through a server under attack. It must not lose anything.
 //!
-//! The publisher sends messages whose every byte follows from their number. The player computes
-//! each message again and compares: from its join on, each must arrive once, in order, with intact
+//! The publisher sends messages whose every byte follows from their number. The player computes each
+//! message again and compares it: from the join on, each message must arrive once, in order, with intact
 //! bytes and timestamps.
 
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -18,22 +18,22 @@ use crate::common::client::{Client, Message};
 use crate::common::{SOON, poll_until};
 use crate::delays::Delays;
 
-/// The time between two messages, which are video and audio by turns.
+/// The time between two messages, which are alternately video and audio.
 const STEP: Duration = Duration::from_millis(10);
 
 /// The number of messages from one keyframe to the next: half a second.
 const GOP: u64 = 50;
 
-/// The bytes of a message that are held back until the next one; fewer than the shortest message
-/// has.
+/// The number of bytes of a message that are held back until the next message. It is less than the
+/// length of the shortest message.
 const TAIL: usize = 3;
 
-/// H.264, 320x240, with all that MP4 needs.
+/// An H.264 sequence header, 320x240, with everything that MP4 needs.
 const VIDEO_HEADER: &[u8] =
     b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\x04\x40\
     \0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01\0\x04\x68\xce\x0f\xc8";
 
-/// AAC whose frames of 1024 samples last two steps: 51,200 Hz.
+/// An AAC sequence header whose frames of 1024 samples last two steps: 51,200 Hz.
 const AUDIO_HEADER: &[u8] = b"\xAF\0\x17\x80\x64\0\x10";
 
 /// The timestamp of the first message.
@@ -47,19 +47,19 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// 300 kbit/s: a few blocks of memory, whatever the attackers do.
+    /// 300 kbit/s: occupies a few blocks of memory, whatever the attackers do.
     pub(crate) const LIGHT: Load = Load {
         keyframe_len: 3_000,
         frame_len: 500,
     };
 
-    /// 11 Mbit/s: a player that doesn't read is behind soon.
+    /// 11 Mbit/s: a player that doesn't read falls behind quickly.
     pub(crate) const HEAVY: Load = Load {
         keyframe_len: 80_000,
         frame_len: 25_000,
     };
 
-    /// Type, timestamp and payload of a message.
+    /// Returns the type, timestamp and payload of a message.
     pub(crate) fn message(self, number: u64) -> (u8, u32, Vec<u8>) {
         let timestamp = START + (number * STEP.as_millis() as u64) as u32;
         let is_keyframe = number % GOP == 0;
@@ -86,7 +86,7 @@ impl Load {
     }
 }
 
-/// Bytes without a pattern, of which each message has a different stretch.
+/// Bytes without a pattern. Each message consists of a different range of them.
 static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut state = 0x1234_5678_u32;
     let mut next = || {
@@ -145,13 +145,13 @@ impl Canary {
         canary
     }
 
-    /// When its messages were sent, and how long they took.
+    /// Returns the send times of its messages, and their delays.
     pub(crate) fn delays(&self) -> &Arc<Delays> {
         &self.delays
     }
 
-    /// Waits until `more` messages that aren't sent yet have arrived; fails if any message so far
-    /// was wrong. Returns how many have arrived in all.
+    /// Waits until `more` messages that haven't been sent yet have arrived. Fails if any message so far
+    /// was wrong. Returns the total number of messages that have arrived.
     pub(crate) fn verdict(&self, more: u64) -> u64 {
         let goal = self.sent.load(Ordering::Relaxed) + more;
         let mut received = 0;
@@ -207,8 +207,8 @@ fn publish(
             message_stream_id: 1,
         };
         writer.write(header, &payload, &mut bytes);
-        // The end of each message is sent with the next one, as networks do: the server is always
-        // in the middle of a message.
+        // The end of each message is sent with the next message, as happens in networks: the server is
+        // always in the middle of a message.
         let end = bytes.len() - TAIL;
         client.send(&bytes[..end]);
         bytes.drain(..end);
@@ -224,7 +224,7 @@ fn publish(
             return;
         }
         sent.store(number, Ordering::Relaxed);
-        // What is sent now contains the end of the message before.
+        // The next bytes to be sent contain the end of the previous message.
         if let Some(before) = number.checked_sub(1) {
             delays.note_sent(before);
         }
@@ -256,7 +256,7 @@ fn play(
         let Some(message) = next() else { return };
         assert_eq!(message.payload, header, "the canary's headers come first");
     }
-    // It starts at a keyframe: the first one, unless that was read together with the next.
+    // The player starts at a keyframe: the first one, unless it was read together with the next.
     let Some(first) = next() else { return };
     assert!(
         first.is_keyframe(),

@@ -14,20 +14,20 @@ use crate::outside::{Outside, Resident};
 /// The memory for media of cases that don't choose another size, in MiB.
 const MEMORY: u64 = 8;
 
-/// The memory that a connection may take outside the arena, in kB: 10 of heap, the rest stack, of
-/// which unoptimized code takes more.
+/// The memory that a connection may occupy outside the arena, in kB: 10 of heap, the rest stack.
+/// Unoptimized code uses more stack.
 const PER_CONNECTION: u64 = if cfg!(debug_assertions) { 48 } else { 24 };
 
-/// The memory that the rest of the server may take, in kB. In release builds this includes program
-/// and libraries. In debug builds these are large, so there it is only the growth of heap and
-/// stacks.
+/// The memory that the rest of the server may occupy, in kB. In release builds this includes the program
+/// and its libraries. In debug builds these are large, so only the growth of heap and stacks is included
+/// there.
 const REST: u64 = if cfg!(debug_assertions) {
     1024
 } else {
     3 * 1024
 };
 
-/// The number of messages that the canary has to deliver once the attack is over.
+/// The number of messages that the canary has to deliver after the end of the attack.
 const MORE: u64 = 20;
 
 /// See the module's documentation.
@@ -41,7 +41,7 @@ pub(crate) struct Case {
     before: Figures,
 }
 
-/// A server's figures at one moment, or the highest of a period.
+/// A server's figures at one moment, or the highest figures of a period.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
     /// Resident memory, in kB.
@@ -61,12 +61,12 @@ pub(crate) struct Shown {
 }
 
 impl Case {
-    /// Starts a server with these options besides those that all cases have.
+    /// Starts a server with these options, in addition to those that all cases have.
     pub(crate) fn start(name: &'static str, options: &[&str]) -> Case {
         Case::start_with(name, MEMORY, Load::LIGHT, options)
     }
 
-    /// Starts a case with another amount of memory, in MiB, and another canary.
+    /// Starts a case with a different amount of memory, in MiB, and a different canary.
     pub(crate) fn start_with(
         name: &'static str,
         memory: u64,
@@ -79,8 +79,8 @@ impl Case {
         .expect("it starts")
     }
 
-    /// Starts a case with limited address space, in KiB; if that isn't enough, returns what the
-    /// server printed.
+    /// Starts a case with limited address space, in KiB. If that isn't enough, returns the server's
+    /// output.
     pub(crate) fn start_within(
         name: &'static str,
         kib: u64,
@@ -99,7 +99,7 @@ impl Case {
         start: impl FnOnce(&[&str], fn(&mut Command)) -> Result<Brooklet, String>,
     ) -> Result<Case, String> {
         let size = format!("{memory}M");
-        // A case is about one thing. Limits on connections have cases of their own.
+        // A case tests one thing. Other cases test the limits on connections.
         let common = [
             "--memory",
             &size,
@@ -135,17 +135,17 @@ impl Case {
         self.before
     }
 
-    /// The resident size of the server's heap, in kB.
+    /// Returns the resident size of the server's heap, in kB.
     pub(crate) fn heap(&self) -> u64 {
         self.server.id().heap().expect("the server runs")
     }
 
-    /// The current figures.
+    /// Returns the current figures.
     pub(crate) fn now(&self) -> Figures {
         Figures::of(self.server.id(), &self.outside).expect("the server runs")
     }
 
-    /// The server's address space, in kB.
+    /// Returns the size of the server's address space, in kB.
     pub(crate) fn address_space(&self) -> u64 {
         self.server.status("VmSize")
     }
@@ -155,7 +155,7 @@ impl Case {
         self.server.wait_for_log(words, count);
     }
 
-    /// Waits until as many connections are open as before.
+    /// Waits until as many connections are open as before the attack.
     pub(crate) fn wait_until_alone(&self) {
         let before = (self.before.threads, self.before.descriptors);
         self.wait_until("threads and descriptors are back", |now| {
@@ -163,7 +163,7 @@ impl Case {
         });
     }
 
-    /// Waits until the figures meet a condition.
+    /// Waits until the figures satisfy a condition.
     pub(crate) fn wait_until(&self, what: &str, condition: impl Fn(Figures) -> bool) {
         let mut now = self.now();
         let held = poll_until(SOON, || {
@@ -177,18 +177,18 @@ impl Case {
         );
     }
 
-    /// Checks that the canary delivers `messages` more while the attackers are still there.
+    /// Checks that the canary delivers `messages` more messages while the attackers are still connected.
     pub(crate) fn canary_goes_on(&self, messages: u64) {
         self.canary.verdict(messages);
     }
 
-    /// The 99th percentile of the canary's delays since the last call, in ms.
+    /// Returns the 99th percentile of the canary's delays since the last call, in ms.
     pub(crate) fn canary_p99(&self) -> u64 {
         self.canary.delays().received().take().2 as u64
     }
 
-    /// Judges the case. To be called when the attackers are gone; there were at most `connections`
-    /// at a time.
+    /// Judges the case. Must be called when the attackers are gone; at most `connections` of them were
+    /// connected at the same time.
     pub(crate) fn finish(mut self, connections: u64) -> Shown {
         let Case { name, before, .. } = self;
         self.wait_until_alone();
@@ -232,7 +232,7 @@ impl Case {
     }
 }
 
-/// The memory that a server may have outside its arena with this many connections, in kB.
+/// Returns the memory that a server may occupy outside its arena with this many connections, in kB.
 fn bound(before: Figures, connections: u64) -> u64 {
     let idle = if cfg!(debug_assertions) {
         before.judged()
@@ -243,8 +243,8 @@ fn bound(before: Figures, connections: u64) -> u64 {
 }
 
 impl Shown {
-    /// Checks that the attack's memory was freed, apart from what the C library keeps for new
-    /// threads.
+    /// Checks that the memory used during the attack was freed, apart from what the C library keeps for
+    /// new threads.
     pub(crate) fn memory_is_back(&self) {
         let connections = self.during.threads - self.before.threads;
         let allowed = connections * PER_CONNECTION + 2 * 1024;
@@ -266,7 +266,7 @@ impl Shown {
 }
 
 impl Figures {
-    /// The figure to which the bound applies, in kB.
+    /// Returns the figure to which the bound applies, in kB.
     pub(crate) fn judged(&self) -> u64 {
         match self.outside {
             Resident { own, .. } if cfg!(debug_assertions) => own,
@@ -291,7 +291,7 @@ impl Figures {
     }
 }
 
-/// Remembers the highest figures.
+/// Records the highest figures.
 struct Sampler {
     highest: Arc<Mutex<Figures>>,
     is_over: Arc<AtomicBool>,
@@ -341,8 +341,8 @@ impl Drop for Sampler {
     }
 }
 
-/// Checks the log: no error, no panic, no characters that could change how a line reads, no line
-/// that isn't the server's own, and not more text than the connections account for.
+/// Checks that the log contains no error, no panic, no characters that could change how a line reads, no
+/// line that the server didn't write, and no more text than the number of connections allows.
 fn check_log(log: &str) {
     let connections = log.matches(" connected").count();
     // A connection may send a hundred commands at once, and each may cause a line.
@@ -362,8 +362,8 @@ fn check_log(log: &str) {
     }
 }
 
-/// Whether a character is visible: not a control character, not one that changes the direction of
-/// writing, has no width, or ends a line or paragraph.
+/// Whether a character is visible: not a control character, and not one that changes the writing
+/// direction, has no width, or ends a line or paragraph.
 fn is_plain(c: char) -> bool {
     let is_hidden = matches!(
         c,

@@ -73,7 +73,7 @@ fn any_message_stream_may_publish_even_if_never_created() {
 #[test]
 fn the_last_command_on_a_message_stream_wins() {
     let case = Case::start("publish and play on one", &["--grace", "100ms"]);
-    // Two publishes: the first stream ends, the second goes on.
+    // Two publishes: the first stream ends, the second continues.
     let mut first = Client::playing(case.address(), "live", "first");
     let mut second = Client::playing(case.address(), "live", "second");
     let mut client = Client::publishing(case.address(), "live", "first");
@@ -88,7 +88,7 @@ fn the_last_command_on_a_message_stream_wins() {
     publish(&mut client, 1, "second");
     assert_eq!(client.wait_for_status().1, "NetStream.Publish.Start");
     relays(&mut client, 1, &mut second, 20);
-    // Then a play of another publisher's stream on it.
+    // Then the client plays another publisher's stream on the same message stream.
     client.play("canary");
     client.wait_for("the canary", |message| message.is_keyframe());
     second.until_closed();

@@ -39,7 +39,7 @@ fn five_hundred_idle_connections_come_and_go_without_a_trace() {
         case.now().threads == before.threads + CONNECTIONS
     });
     assert_eq!(case.now().descriptors, before.descriptors + CONNECTIONS);
-    // Another stream still finds its place among them.
+    // Another stream still finds a place among them.
     let mut player = Client::playing(case.address(), "live", "door");
     let mut publisher = Client::publishing(case.address(), "live", "door");
     publisher.send_headers();
@@ -47,11 +47,11 @@ fn five_hundred_idle_connections_come_and_go_without_a_trace() {
     player.wait_for_media();
     drop((idle, player, publisher));
     let shown = case.finish(CONNECTIONS + 2);
-    // They send no media, so they take nothing of the arena.
+    // The clients send no media, so they use nothing of the arena.
     shown.memory_grew_at_most(CONNECTIONS * 24 + 3 * 1024);
 }
 
-/// Whether the server answers the handshake of a new connection.
+/// Connects; returns the connection if the server answers its handshake.
 fn is_accepted(server: SocketAddr) -> Option<TcpStream> {
     let mut socket = wire::connect(server);
     socket.write_all(&wire::c0_c1()).ok()?;
@@ -60,7 +60,7 @@ fn is_accepted(server: SocketAddr) -> Option<TcpStream> {
     Some(socket)
 }
 
-/// Whether the server, which has nothing to send, hasn't closed.
+/// Whether the server, which has nothing to send, has left the connection open.
 fn is_open(socket: &TcpStream) -> bool {
     socket.set_nonblocking(true).unwrap();
     let result = (&mut &*socket).read(&mut [0; 1]);
@@ -101,7 +101,7 @@ fn connections_over_the_limit_are_closed_and_cost_nothing() {
         let leaving = MAX / 8;
         let shown = case.finish(most + leaving);
         assert!(shown.during.threads <= shown.before.threads + most + leaving);
-        // Besides those, one that is about to be refused.
+        // In addition, one connection may be about to be refused.
         assert!(shown.during.descriptors <= shown.before.descriptors + most + leaving + 1);
         let per_refusal = shown.log.len() / refused.max(1);
         assert!(
@@ -124,7 +124,7 @@ fn short_lived_connections_leave_nothing_behind() {
                     if attacker > 0 {
                         let _ = socket.write_all(&wire::c0_c1());
                     }
-                    // Every other one ends with a reset, to save ports from TIME_WAIT.
+                    // Every other connection ends with a reset, to save ports from TIME_WAIT.
                     if attacker == 2 || round % 2 == 0 {
                         wire::reset(&socket);
                     }

@@ -12,7 +12,7 @@ use crate::wire::{self, command, control, message, set_chunk_size, user_control}
 /// The length of each flood in bytes: tens of thousands of messages.
 const LEN: usize = 400_000;
 
-/// An unused connection, a publisher and a player.
+/// Connects an unused connection, a publisher and a player.
 fn clients(case: &Case, name: &str) -> [Client; 3] {
     [
         Client::connected(case.address(), "live"),
@@ -21,8 +21,8 @@ fn clients(case: &Case, name: &str) -> [Client; 3] {
     ]
 }
 
-/// Sends each piece over and over from an unused connection, a publisher and a player, once reading
-/// the replies and once not.
+/// Sends each piece repeatedly from an unused connection, a publisher and a player, first reading the
+/// replies and then without reading them.
 fn flood(case: &Case, pieces: &[(&str, Vec<u8>)]) {
     for (what, piece) in pieces {
         let clients = [clients(case, "unread"), clients(case, "read")];

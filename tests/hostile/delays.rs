@@ -1,4 +1,4 @@
-//! How long messages take from their sender to a receiver.
+//! The delays of messages from their sender to a receiver.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -7,14 +7,14 @@ use std::time::Instant;
 /// The number of messages whose send times are remembered: 80 s of the canary.
 const REMEMBERED: usize = 8192;
 
-/// Delays of this many ms and more count as one.
+/// Delays of this many ms or more are counted as one value.
 const LONGEST: usize = 20_000;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Send times of messages, and the delays of one receiver in ms.
+/// The send times of messages, and the delays of one receiver in ms.
 pub(crate) struct Delays {
-    /// In microseconds, by number.
+    /// The send times in microseconds, by message number.
     sent: Vec<AtomicU64>,
     received: Histogram,
 }
@@ -60,7 +60,7 @@ impl Histogram {
         self.0[LONGEST.min(delay as usize)].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns the count, the median and the 99th percentile in ms, and resets them.
+    /// Returns the count, the median and the 99th percentile in ms, and resets the histogram.
     pub(crate) fn take(&self) -> (u32, usize, usize) {
         let counts: Vec<u32> = self
             .0

@@ -1,4 +1,4 @@
-//! Attacks on the HTTP side.
+//! Attacks over HTTP.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,7 +12,7 @@ use crate::wire::{self, Flooded};
 
 const GET: &str = "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n";
 
-/// Returns everything that the server answers to these bytes until it closes.
+/// Returns everything that the server sends in answer to these bytes before it closes.
 fn answer_to(server: SocketAddr, bytes: &[u8]) -> String {
     let mut client = HttpClient::connect(server);
     // The server may have closed before the last byte.
@@ -126,7 +126,7 @@ fn endless_heads_are_refused() {
             socket.write_all(beginning.as_bytes()).unwrap();
             let mut bytes = piece.repeat(len / piece.len());
             bytes.truncate(len);
-            // It closes long before the end.
+            // The server closes long before the end.
             let _ = socket.write_all(bytes.as_bytes());
             if len < 10_000 {
                 let mut answer = String::new();
@@ -141,7 +141,7 @@ fn endless_heads_are_refused() {
     case.finish(2).memory_grew_at_most(3 * 1024);
 }
 
-/// Sends bytes without end, one at a time, until the server closes; returns its answer.
+/// Sends endless bytes, one at a time, until the server closes. Returns its answer.
 fn trickle(server: SocketAddr, bytes: &str) -> String {
     let mut client = HttpClient::connect(server);
     wire::trickle(client.socket(), bytes.bytes().cycle());
@@ -190,7 +190,7 @@ fn five_hundred_idle_http_connections_cost_little() {
         case.now().threads == before.threads + CONNECTIONS
     });
     assert_eq!(case.now().descriptors, before.descriptors + CONNECTIONS);
-    // Another client is served among them.
+    // Another client is served at the same time.
     let mut late = HttpClient::connect(case.http_address());
     assert_eq!(late.get("/").status, 200);
     case.canary_goes_on(100);
@@ -273,10 +273,10 @@ fn floods_of_requests_delay_no_stream() {
     let page = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     thread::scope(|scope| {
         for _ in 0..4 {
-            // A client that reads the responses gets them all.
+            // A client that reads the responses receives all of them.
             scope.spawn(|| {
                 let socket = wire::connect(address);
-                // More requests than may come at once: further ones are delayed a little.
+                // More requests than may be sent at once: the remaining ones are delayed a little.
                 let len = GET.len() * 600;
                 let flooded = wire::flood_reading(&socket, GET.as_bytes(), len);
                 assert_eq!(flooded, Flooded::Taken);

@@ -1,5 +1,5 @@
-//! What one connection can make the server keep: for its own parameters, for messages that it has
-//! begun, for what it plays and has published.
+//! The memory that one connection can make the server keep: for its own parameters, for messages that it
+//! has begun, and for the streams that it plays or has published.
 
 use std::io::Write;
 use std::thread;
@@ -15,14 +15,14 @@ use crate::case::Case;
 use crate::common::client::{AAC_HEADER, AVC_HEADER, Client, wait_until};
 use crate::wire::{self, command, header, message, metadata, set_chunk_size, user_control};
 
-/// A case with hardly any memory for media, so that memory outside it shows.
+/// A case with hardly any memory for media, so that the memory outside it becomes visible.
 fn case(name: &'static str, options: &[&str]) -> Case {
     Case::start_with(name, 1, Load::LIGHT, options)
 }
 
-/// The memory in kB that this many connections may take, blocks included.
+/// Returns the memory in kB that this many connections may occupy, blocks included.
 fn allowed(connections: u64) -> u64 {
-    // All of the mebibyte for media may be touched; the server itself may take as much.
+    // All of the mebibyte for media may be touched, and the server itself may use as much again.
     2 * 1024 + connections * 24
 }
 
@@ -32,7 +32,7 @@ fn a_connect_of_eight_thousand_values_costs_no_more_than_its_bytes() {
 
     // With room for all of the messages.
     let case = Case::start("connect of many values", &[]);
-    // 8,050 values of six bytes: a tree of them would take sixteen times as much.
+    // 8,050 values of six bytes: a tree of them would occupy sixteen times as much memory.
     let mut values = vec![3];
     for number in 0..8_050_u32 {
         values.extend([0, 3]);
@@ -110,7 +110,7 @@ fn sixty_four_chunk_streams_cost_no_more_than_a_table() {
     for client in &mut clients {
         client.send(&set_chunk_size(65_536));
         for chunk_stream_id in 3..10 {
-            // A long one, whose list of blocks used to be kept, and a short one.
+            // A long message, whose list of blocks used to be kept, and a short one.
             client.send(&header(chunk_stream_id, 0, 30_000, type_id::DATA, 1));
             client.send(&vec![0; 30_000]);
             client.send(&header(chunk_stream_id, 0, 500, type_id::DATA, 1));
@@ -130,7 +130,7 @@ fn sixty_four_chunk_streams_cost_no_more_than_a_table() {
 
 #[test]
 fn names_published_one_after_the_other_on_one_connection_are_bounded() {
-    // Two commands each, of which a hundred may come at a time.
+    // Two commands for each name; a hundred commands may be sent at a time.
     const NAMES: u32 = 45;
 
     let case = case("names on one connection", &["--grace", "60s"]);
@@ -189,7 +189,7 @@ fn one_connection_publishes_two_streams_and_plays_a_third() {
             }
         }
     }
-    // Audio and video of both, on chunk streams of their own, and more.
+    // Audio and video of both streams, on separate chunk streams, and more.
     client.send(&set_chunk_size(65_536));
     for chunk_stream_id in 10..50 {
         let id = 1 + chunk_stream_id % 2;
@@ -254,7 +254,7 @@ fn empty_messages_in_large_chunks_are_rate_limited() {
     case.finish(2);
 }
 
-/// A client that plays two streams on one connection, on message streams 1 and 2.
+/// Connects a client that plays two streams on one connection, on message streams 1 and 2.
 fn playing_two(case: &Case) -> Client {
     let mut client = Client::playing(case.address(), "live", "large");
     client.send_command(0, "createStream", 9.0, Value::Null, vec![]);
@@ -286,17 +286,18 @@ fn a_play_that_ends_within_a_message_leaves_the_other_plays_intact() {
     player.wait_for("the other stream", |m| {
         m.message_stream_id == 2 && m.is_media() && m.number() == 39
     });
-    // What was closed stays closed, and requests are answered.
+    // Closed streams stay closed, and requests are answered.
     assert!(wire::is_served(&mut player));
     case.wait_for_log("live/large: stopped playing", 1);
     drop((large, other, player));
     case.finish(3);
 }
 
-/// The client reads the rest of a message while it keeps pinging, also at the moment the play ends.
+/// The client reads the rest of a message while it keeps sending pings, including at the moment when the
+/// play ends.
 #[test]
 fn no_reply_is_lost_between_two_plays() {
-    /// Pings per round, spread so that they meet the play in all its states.
+    /// The number of pings per round, spread so that they meet the play in all of its states.
     const PINGS: u32 = 20;
     const INTERVAL: Duration = Duration::from_millis(13);
 
@@ -347,7 +348,7 @@ fn no_reply_is_lost_between_two_plays() {
     case.finish(3);
 }
 
-/// The first play's stream sends nothing, so the reply waits there for the other play's frame.
+/// The stream of the first play sends nothing, so the reply to it waits for a frame of the other play.
 #[test]
 fn a_reply_follows_the_frame_that_delayed_it() {
     const TRANSACTION: f64 = 815.0;
@@ -369,7 +370,8 @@ fn a_reply_follows_the_frame_that_delayed_it() {
     player.send_command(0, "releaseStream", TRANSACTION, Value::Null, vec![]);
     player.wait_for("the picture", |m| m.payload.len() > 1_000_000);
     let mut is_answered = false;
-    // If its thread didn't wake for this, the reply would come with the next ping, after 20 s.
+    // If the player's thread didn't wake up for this, the reply would be sent with the next ping, after
+    // 20 s.
     for number in 1..100 {
         other.send_frame(number, number * 40, false, 500);
         loop {
@@ -410,7 +412,7 @@ fn a_connection_plays_a_stream_once() {
     publisher.send_headers();
     publisher.send_frame(1, 0, true, 500);
     assert_eq!(player.wait_for_media().message_stream_id, 1);
-    // A play replaces the one before on its own message stream.
+    // A play replaces the previous play on the same message stream.
     player.play("twice");
     while player.wait_for_status().1 != "NetStream.Play.Start" {}
     drop((publisher, player));

@@ -1,5 +1,6 @@
-//! What a client can make the server keep outside the arena. Each of these once kept many times
-//! more than the bound. The bound is the case's own; what is added to it is stated here.
+//! The memory that a client can make the server keep outside the arena. Each of these attacks once made
+//! it keep many times more than the bound. The bound is that of the case; additions to it are stated
+//! here.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -16,13 +17,13 @@ use crate::common::client::{AVC_HEADER, Client, wait_until};
 use crate::common::http::{HttpClient, UPGRADE};
 use crate::wire::{self, command, header, message, metadata, set_chunk_size};
 
-/// An address other than the canary's, which must not be punished with it.
+/// An address that isn't the canary's, so that the canary isn't punished together with the attacker.
 const STRANGER: [u8; 4] = [127, 0, 0, 7];
 
-/// How long a client waits for an answer that may never come.
+/// The time for which a client waits for an answer that may never arrive.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A video sequence header as a message, at a time.
+/// Builds a message with a video sequence header, at the time given by `number`.
 fn video_header(number: u32, len: usize) -> Vec<u8> {
     let payload = wire::video_header(number, len);
     let mut bytes = header(6, number, payload.len() as u32, type_id::VIDEO, 1);
@@ -30,7 +31,7 @@ fn video_header(number: u32, len: usize) -> Vec<u8> {
     bytes
 }
 
-/// The header of one track of many.
+/// Builds the sequence header of one track among many.
 fn track_header(track: u8, len: usize) -> Vec<u8> {
     let mut header = vec![0x96, 0x00];
     header.extend(b"hvc1");
@@ -47,7 +48,7 @@ fn frame(timestamp: u32, is_key: bool, len: usize) -> Vec<u8> {
     bytes
 }
 
-/// Metadata of nearly 64 KB.
+/// Builds metadata of nearly 64 KB.
 fn large_metadata(number: usize) -> Vec<u8> {
     let mut properties = Vec::new();
     let value = "m".repeat(240 + number % 7);
@@ -55,7 +56,7 @@ fn large_metadata(number: usize) -> Vec<u8> {
     metadata(&properties)
 }
 
-/// Properties that a server reads, and others.
+/// Property names: some that a server reads, and others.
 const NAMES: [&str; 6] = [
     "encoder",
     "width",
@@ -135,7 +136,8 @@ fn eight_message_streams_per_connection_stay_within_the_bound() {
     case.finish(CONNECTIONS as u64);
 }
 
-/// Many streams with long names, and many clients that request this and don't read.
+/// Publishes many streams with long names, and connects many clients that request `target` and don't
+/// read.
 fn ask_and_do_not_read(name: &'static str, target: &str) {
     const PUBLISHERS: usize = 100;
     const CLIENTS: usize = 120;
@@ -222,7 +224,7 @@ fn streams_of_tiny_messages_stay_within_the_bound() {
         .map(|number| {
             let mut publisher = Client::connected(case.address(), "live");
             publisher.publish(&format!("tiny{number}"));
-            // The last ones are refused while those before need all that can be shared.
+            // The last publishers are refused while the earlier ones need everything that can be shared.
             let (_, code, _) = publisher.wait_for_status();
             if code != "NetStream.Publish.Start" {
                 assert!(number >= STREAMS / 2, "{code} for stream {number}");
@@ -337,7 +339,7 @@ fn long_urls_in_connect_stay_within_the_bound() {
     case.finish(PLAYERS as u64);
 }
 
-/// Messages on as many chunk streams as there may be, by connections that wait.
+/// Sends a message on each of nearly as many chunk streams as allowed, from connections that stay open.
 fn fill_chunk_streams(name: &'static str, len: usize) {
     const CONNECTIONS: usize = 40;
 
@@ -389,7 +391,7 @@ fn long_request_heads_of_viewers_stay_within_the_bound() {
             match number % 4 {
                 0 => client.request("GET", &target, &padding),
                 1 => client.request("GET", &target, &format!("{UPGRADE}{padding}")),
-                // A stream that nobody publishes.
+                // A stream that isn't published.
                 2 => client.request("GET", "/live/awaited.flv", &padding),
                 // A head that doesn't end.
                 _ => client.send(format!("GET / HTTP/1.1\r\nHost: h\r\n{padding}")),
@@ -429,11 +431,11 @@ fn viewers_that_wait_in_vain_stay_within_the_bound() {
     case.finish(WAITING as u64 + 1);
 }
 
-/// glibc reserves 64 MiB for each heap that it makes for threads, eight per processor.
+/// glibc reserves 64 MiB for each heap that it creates for threads, up to eight heaps per processor.
 #[test]
 fn address_space_grows_by_stacks_only() {
     const CONNECTIONS: u64 = 60;
-    /// The size of one stack with its guard page, in kB: unoptimized code has larger ones.
+    /// The size of one stack with its guard page, in kB. Stacks are larger in unoptimized code.
     const STACK: u64 = if cfg!(debug_assertions) { 512 } else { 128 } + 64;
 
     let case = Case::start("address space", &["--handshake-timeout", "1m"]);

@@ -11,10 +11,10 @@ use crate::common::client::wait_until;
 use crate::common::http::{HttpClient, UPGRADE};
 use crate::wire;
 
-/// What the server may take beside its connections during the attack, in kB.
+/// The memory that the server may occupy in addition to its connections during the attack, in kB.
 const BESIDE: u64 = 3 * 1024;
 
-/// Sends a request again and again and reads nothing, until the server takes no more.
+/// Sends a request repeatedly without reading, until the server accepts no more bytes.
 fn ask_and_not_read(server: SocketAddr, request: &str) -> TcpStream {
     let socket = wire::connect(server);
     socket2::SockRef::from(&socket)
@@ -24,7 +24,7 @@ fn ask_and_not_read(server: SocketAddr, request: &str) -> TcpStream {
     socket
 }
 
-/// Publishes under long names, as many as the server allows one address.
+/// Publishes under long names, as many as the server allows for one address.
 fn publish_many(case: &Case, count: usize) -> Vec<TcpStream> {
     let long = "x".repeat(100);
     let publish = |number| wire::publish_blindly(case.address(), &format!("{long}{number}"));
@@ -129,7 +129,7 @@ fn long_heads_are_kept_within_the_bound() {
         .memory_grew_at_most(connections * 24 + BESIDE);
 }
 
-/// The URIs of the canary's newest complete segment and of the playlist that names it.
+/// Returns the path of the canary's newest complete segment.
 fn newest_segment(reader: &mut HttpClient) -> String {
     const PLAYLIST: &str = "/live/canary/media.m3u8";
 
@@ -171,13 +171,13 @@ fn ranges_of_one_byte_delay_no_stream() {
     case.finish(9);
 }
 
-/// Parses the number of `life-number.m4s`.
+/// Parses the segment number in a name of the form `life-number.m4s`.
 fn number_of(segment: &str) -> u64 {
     let (_, name) = segment.rsplit_once('-').unwrap();
     name.strip_suffix(".m4s").unwrap().parse().unwrap()
 }
 
-/// At most 8 KiB on the heap, besides its stack.
+/// The limit is 8 KiB of heap per connection, in addition to its stack.
 #[test]
 fn a_connection_costs_little_in_every_state() {
     const CONNECTIONS: u64 = 200;
@@ -245,7 +245,8 @@ fn a_connection_costs_little_in_every_state() {
             each(now.judged().saturating_sub(before.judged())),
             each(heap)
         );
-        // None was refused: otherwise the heap kept for that one would count for another.
+        // None was refused: otherwise the heap kept for a refused connection would be used for another
+        // one.
         assert!(open >= CONNECTIONS, "{open}");
         assert!(heap <= open * 8, "{heap} kB");
         // Unoptimized code has larger stacks.

@@ -1,10 +1,10 @@
-//! Attacks on the running program over real sockets, beside a canary stream that must lose nothing.
+//! Attacks on the running program over real sockets, next to a canary stream that must lose nothing.
 //!
-//! Every test is a case with a server process of its own (see [`case`]). At its end the canary is
-//! judged, threads and descriptors must be back where they were, memory outside the arena must have
-//! stayed within the bound that the README promises, and every line of the log must be one that the
-//! server wrote. In release builds the bound is exactly the README's; see [`case`] for debug
-//! builds. `cargo test --test hostile -- --nocapture` prints each case's figures.
+//! Every test is a case with its own server process (see [`case`]). At the end, the canary is judged,
+//! the numbers of threads and descriptors must be what they were before, memory outside the arena must
+//! have stayed within the bound that the README promises, and the server must have written every line of
+//! the log. In release builds the bound is exactly the README's; see [`case`] for debug builds. `cargo
+//! test --test hostile -- --nocapture` prints each case's figures.
 //!
 //! A case takes seconds because it waits for the server's own timeouts and for the canary's frames,
 //! which are sent in real time.

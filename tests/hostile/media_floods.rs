@@ -1,4 +1,4 @@
-//! Media and data messages that are too many, too large, or empty.
+//! Media and data messages that are too frequent, too large, or empty.
 
 use std::io::Read;
 use std::thread;
@@ -10,7 +10,7 @@ use crate::common::client::Client;
 use crate::common::random::Random;
 use crate::wire::{self, message, metadata};
 
-/// Publishes what each attacker sends, at full speed, to a player that reads all of it.
+/// Publishes the messages of each attacker at full speed, to a player that reads all of them.
 fn flood(case: &Case, attackers: &[Vec<u8>], len: usize) {
     thread::scope(|scope| {
         for (number, piece) in attackers.iter().enumerate() {
@@ -94,7 +94,8 @@ fn malformed_aggregates_are_dropped() {
     case.finish(6);
 }
 
-/// Metadata that is as large as possible when decoded, and changes each time.
+/// Builds metadata that is as large as possible when decoded, in two versions, so that it changes each
+/// time.
 fn large_metadata() -> [Vec<u8>; 2] {
     // 8192 values with different names; long strings; the same names with other values.
     let mut many = vec![8, 0, 0, 0x20, 0];

@@ -1,4 +1,4 @@
-//! More media than there is memory for.
+//! More media than fits into memory.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -35,7 +35,7 @@ fn keyframes_larger_than_the_memory_cost_only_their_own_stream() {
     case.finish(6);
 }
 
-/// Begins a message, which holds one block for its few bytes.
+/// Begins a message, which holds a block even though it has only a few bytes so far.
 fn hold_a_block(case: &Case, name: &str) -> TcpStream {
     let mut holder = wire::publish_blindly(case.address(), name);
     let begun = [
@@ -49,7 +49,7 @@ fn hold_a_block(case: &Case, name: &str) -> TcpStream {
     holder
 }
 
-/// Whether the server has closed.
+/// Whether the server has closed the connection.
 fn is_closed(mut socket: &TcpStream) -> bool {
     let mut buffer = [0; 16_384];
     loop {
@@ -63,8 +63,8 @@ fn is_closed(mut socket: &TcpStream) -> bool {
 
 const BLOCKS: usize = LEAST as usize * 64;
 
-/// Holds every block that isn't set aside for the canary. How many connections are refused when all
-/// come at once is a matter of chance, so others come until enough have stayed.
+/// Holds every block that isn't reserved for the canary. When all connect at once, it is random how many
+/// are refused, so further connections are opened until enough have stayed.
 fn hold_everything(case: &Case) -> Vec<TcpStream> {
     let mut numbers = 0..;
     let mut holders = Vec::new();
@@ -90,7 +90,7 @@ fn unfinished_messages_take_no_blocks_from_a_running_stream() {
     case.finish(2 * BLOCKS as u64 + 4);
 }
 
-/// A stream that has sent one tiny keyframe and stays connected.
+/// Publishes a stream that sends one tiny keyframe and stays connected.
 fn still(case: &Case, name: &str) -> TcpStream {
     let publisher = wire::publish_blindly(case.address(), name);
     let keyframe = message(type_id::VIDEO, 1, &[0x17, 1, 0, 0, 0, 0x41]);
@@ -119,14 +119,14 @@ fn many_tiny_streams_take_no_blocks_from_a_running_stream() {
     case.wait_for_log("no memory for another stream", 1);
     case.canary_goes_on(100);
     drop(publishers);
-    // What they leave for the grace time gives way to others.
+    // The memory that they keep for the grace time is given up for others.
     let others = stills(1);
     case.canary_goes_on(100);
     drop(others);
     case.finish(2 * STILLS as u64 + 4);
 }
 
-/// A stream that has sent one tiny keyframe, and has begun as many long messages as it may.
+/// Publishes a stream that sends one tiny keyframe, and begins as many long messages as allowed.
 fn assembling(case: &Case, name: &str) -> TcpStream {
     let publisher = still(case, name);
     publisher.set_nonblocking(false).unwrap();

@@ -1,4 +1,4 @@
-//! Malicious names of streams and clients, and how the log shows them.
+//! Malicious names of streams and clients, and how they appear in the log.
 
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::command::{object, text};
@@ -7,10 +7,10 @@ use crate::case::Case;
 use crate::common::client::Client;
 use crate::wire::is_served;
 
-/// A line that the server never wrote.
+/// A log line that the server never wrote.
 const FORGED: &str = "2001-01-01 00:00:00.000 error #1 forged";
 
-/// Names, and whether they may be published.
+/// Returns names, and whether each may be published.
 fn names() -> Vec<(String, bool)> {
     let mut names: Vec<(String, bool)> = [
         ("..", false),
@@ -34,7 +34,7 @@ fn names() -> Vec<(String, bool)> {
         (".flv", false),
         ("mp4:", false),
         ("?key=secret", false),
-        // Nothing decodes these, so they are ordinary names.
+        // These names are never decoded, so they are ordinary names.
         ("%2e%2e", true),
         ("%2e%2e%2fetc%2fpasswd", true),
         ("%00", true),
@@ -97,7 +97,7 @@ fn malicious_client_names_are_harmless() {
     let case = Case::start("what clients say", &["--log", "trace"]);
     for (words, _) in names() {
         let mut client = Client::handshaken(case.address());
-        // Keys stand in queries. What a client calls itself may be shown.
+        // Keys are in queries. The name that a client gives itself may be shown.
         let open = words.replace("secret", "open");
         let parameters = object([
             ("app", text(&words)),

@@ -1,7 +1,8 @@
 //! The memory of a server outside its arena.
 //!
-//! The arena is one mapping of about `--memory` bytes, touched as media need it. The kernel reports
-//! for each of its pages whether it is present. All other resident memory is outside.
+//! The arena is one mapping of about `--memory` bytes, whose pages are touched as media needs them. The
+//! kernel reports for each of its pages whether the page is present. All other resident memory is
+//! outside.
 
 use std::fs::{self, File};
 use std::ops::Range;
@@ -11,8 +12,8 @@ use crate::common::process;
 
 const PAGE_LEN: u64 = 4096;
 
-/// The bytes of an entry of `/proc/PID/pagemap`, and its bits that say that the page is in memory
-/// or in swap.
+/// The size of an entry of `/proc/PID/pagemap` in bytes, and the bits of an entry that say whether the
+/// page is in memory or in swap.
 const ENTRY_LEN: u64 = 8;
 const IS_THERE: u64 = 0b11 << 62;
 
@@ -20,29 +21,29 @@ const IS_THERE: u64 = 0b11 << 62;
 pub(crate) struct Outside {
     server: process::Id,
     arena: Range<u64>,
-    /// Pages in `arena` that were present before any media: those of neighboring mappings, which
-    /// the kernel shows as one with it.
+    /// The number of pages in `arena` that were present before any media. They belong to neighboring
+    /// mappings, which the kernel merges with the arena's.
     not_of_arena: u64,
 }
 
-/// In kB.
+/// Resident memory in kB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Resident {
-    /// Stacks and heap: the memory of the process alone.
+    /// Stacks and heap: memory that belongs to this process alone.
     pub(crate) own: u64,
-    /// The same with the program and the libraries.
+    /// The same memory, plus the program and its libraries.
     pub(crate) all: u64,
 }
 
 impl Outside {
-    /// Measures a server without media yet, which was started with so much memory.
+    /// Measures a server that has no media yet, and was started with `memory` for media.
     pub(crate) fn of(server: process::Id, memory: u64) -> Outside {
         /// The most that a neighboring mapping adds: one stack of unoptimized code.
         const NEIGHBOR: u64 = 1 << 20;
 
         let maps = fs::read_to_string(format!("/proc/{server}/maps")).expect("it runs");
-        // Lists of its blocks are a part of that memory, 1 % of it, and what is set aside for
-        // further streams of connections, 3 %.
+        // This memory includes the lists of its blocks, 1 % of it, and what is set aside for further
+        // streams of connections, 3 %.
         let sizes = memory - memory / 20..memory + NEIGHBOR;
         let arena = maps
             .lines()
@@ -59,7 +60,7 @@ impl Outside {
         outside
     }
 
-    /// The resident memory outside the arena now; `None` once the server has ended.
+    /// Returns the resident memory outside the arena; `None` once the server has ended.
     pub(crate) fn now(&self) -> Option<Resident> {
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.server)).ok()?;
         // Counted last, so that pages that are touched in between count for the server.
@@ -74,7 +75,7 @@ impl Outside {
         })
     }
 
-    /// The number of pages of the arena that are present.
+    /// Returns the number of pages of the arena that are present.
     fn pages(&self) -> Option<u64> {
         let pages = (self.arena.end - self.arena.start) / PAGE_LEN;
         let mut entries = vec![0; (pages * ENTRY_LEN) as usize];
@@ -91,7 +92,7 @@ impl Outside {
     }
 }
 
-/// Returns the addresses of a private, writable mapping.
+/// Returns the addresses of a private, writable mapping; `None` for other mappings.
 fn mapping(line: &str) -> Option<Range<u64>> {
     let mut words = line.split_whitespace();
     let (start, end) = words.next()?.split_once('-')?;

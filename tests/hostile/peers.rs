@@ -1,4 +1,4 @@
-//! Peers that vanish: killed, reset, half closed, and back at once.
+//! Peers that vanish: killed, reset, half closed, or immediately reconnected.
 
 use std::io::Read;
 use std::net::{Shutdown, SocketAddr};
@@ -8,7 +8,8 @@ use crate::case::Case;
 use crate::common::client::Client;
 use crate::wire::{self, publish_again};
 
-/// Sends five frames through a stream whose player was there before. A round is a second of stream time.
+/// Sends five frames through a stream whose player is already connected. A round is one second of stream
+/// time.
 fn send_frames(publisher: &mut Client, player: &mut Client, round: u32, last: &mut Option<u32>) {
     publisher.send_headers();
     for frame in 0..5 {
@@ -46,12 +47,12 @@ fn a_publisher_that_vanishes_without_a_word_is_replaced_at_once() {
     let case = Case::start("publisher silent", &[]);
     let mut player = Client::playing(case.address(), "live", "cable");
     let mut last = None;
-    // Its cable was pulled: the connection stays as it is.
+    // The publisher's cable was pulled: the connection stays open.
     let mut silent = Client::publishing(case.address(), "live", "cable");
     send_frames(&mut silent, &mut player, 0, &mut last);
     let mut publisher = Client::publishing(case.address(), "live", "cable");
     send_frames(&mut publisher, &mut player, 1, &mut last);
-    // When the cable is plugged in again it learns that it is too late.
+    // When the cable is plugged in again, the publisher finds that it is too late.
     silent.send_frame(3, 9_000, true, 100);
     silent.until_closed();
     send_frames(&mut publisher, &mut player, 2, &mut last);
@@ -97,7 +98,7 @@ fn a_publisher_that_closes_its_sending_side_is_gone_and_its_player_waits() {
         publisher.socket().shutdown(Shutdown::Write).unwrap();
         publisher.until_closed();
     }
-    // A player that has closed its sending side receives no more, though it would read.
+    // A player that has closed its sending side receives nothing more, even though it would read.
     let mut publisher = publish_again(case.address(), "half");
     send_frames(&mut publisher, &mut player, 9, &mut last);
     player.socket().shutdown(Shutdown::Write).unwrap();
@@ -108,10 +109,11 @@ fn a_publisher_that_closes_its_sending_side_is_gone_and_its_player_waits() {
     case.finish(2);
 }
 
-/// The variable that makes a run of the test below a peer to be killed: the server's address.
+/// The environment variable that turns a run of the test below into a peer that will be killed: the
+/// server's address.
 const SERVER: &str = "HOSTILE_PEER_SERVER";
 
-/// What the peer prints once it publishes and plays.
+/// The text that the peer prints once it publishes and plays.
 const AT_WORK: &str = "peer at work";
 
 /// Publishes and plays until this process is killed.

@@ -1,4 +1,4 @@
-//! All places taken by clients of a few addresses, in every state.
+//! Clients from a few addresses that occupy all places, in every state.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -10,12 +10,12 @@ use socket2::{Domain, Socket, Type};
 use crate::case::Case;
 use crate::common::client::{Client, DEADLINE, wait_until};
 
-/// The number of places, of which each of four addresses may hold a quarter.
+/// The number of places. Each of the four attacking addresses may occupy a quarter of them.
 const PLACES: usize = 256;
 const HOSTS: u8 = 4;
 const LIMITS: [&str; 2] = ["--max-connections=256", "--max-per-address=64"];
 
-/// One of the attackers' addresses.
+/// Returns one of the attackers' addresses.
 fn host(number: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 0, 2 + (number % usize::from(HOSTS)) as u8)
 }
@@ -30,7 +30,7 @@ fn connect_from(local: Ipv4Addr, server: SocketAddr) -> TcpStream {
     socket.into()
 }
 
-/// Whether the server hasn't closed. Reads what it has sent.
+/// Whether the server has left the connection open. Reads what the server has sent.
 fn is_open(mut socket: &TcpStream) -> bool {
     socket.set_nonblocking(true).unwrap();
     let mut buffer = [0; 65_536];
@@ -43,7 +43,7 @@ fn is_open(mut socket: &TcpStream) -> bool {
     }
 }
 
-/// Connects a publisher and a player, which receives a frame.
+/// Connects a publisher and a player, and checks that the player receives a frame.
 fn are_served(case: &Case, name: &str) -> (Client, Client) {
     let mut publisher = Client::publishing(case.address(), "live", name);
     let mut player = Client::playing(case.address(), "live", name);
@@ -53,7 +53,7 @@ fn are_served(case: &Case, name: &str) -> (Client, Client) {
     (publisher, player)
 }
 
-/// Checks the number of threads: those with a place and those that may be ending.
+/// Checks the number of threads: at most one for each place, plus those that may be ending.
 fn threads_are_bounded(case: &Case) {
     let most = case.before().threads + (PLACES + PLACES / 8) as u64;
     let now = case.now().threads;
@@ -95,7 +95,7 @@ fn players_waiting_for_unpublished_names_keep_nobody_out() {
     case.finish((PLACES + PLACES / 8) as u64);
 }
 
-/// Requests a page a thousand times, and doesn't read.
+/// Requests a page a thousand times without reading the answers.
 fn ask_and_not_read(local: Ipv4Addr, server: SocketAddr) -> TcpStream {
     let mut socket = connect_from(local, server);
     socket.set_nonblocking(true).unwrap();
@@ -145,7 +145,8 @@ fn viewers_keep_their_places_while_attackers_reconnect() {
             client
         })
         .collect();
-    // Each address has as many as it may, by turns playing the same stream and waiting for another.
+    // Each address has as many clients as allowed, alternately playing the same stream and waiting for
+    // another.
     let mut strangers = Vec::new();
     for number in 0..3 * PLACES {
         let mut socket = connect_from(host(number), case.address());
@@ -166,7 +167,7 @@ fn viewers_keep_their_places_while_attackers_reconnect() {
     for viewer in &mut viewers {
         viewer.wait_for("the picture", |m| m.is_media() && m.number() == 2);
     }
-    // One more viewer gets a place from the address with so many.
+    // One more viewer gets the place of a client from the address with the most.
     let mut late = Client::playing(case.address(), "live", "door");
     late.wait_for_media();
     case.canary_goes_on(50);

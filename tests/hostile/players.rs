@@ -44,7 +44,7 @@ fn stalled_and_very_slow_players_cost_the_others_nothing() {
                 }
             });
         }
-        // Reads nearly enough: it is moved to newer keyframes, and not disconnected.
+        // A player that reads nearly fast enough: it is moved to newer keyframes, and not disconnected.
         let mut half = small_player(address, 16 * 1024);
         let (mut last, mut jumps) = (None, 0);
         while jumps < 2 {
@@ -54,7 +54,7 @@ fn stalled_and_very_slow_players_cost_the_others_nothing() {
                 jumps += 1;
             }
             last = Some(message.timestamp);
-            // The player's own slowness: 100 messages come in a second.
+            // The player's own slowness: 100 messages arrive per second.
             thread::sleep(Duration::from_millis(20));
         }
         drop(half);

@@ -1,4 +1,4 @@
-//! Clients that speak another protocol, or leave within the handshake.
+//! Clients that speak another protocol, or leave during the handshake.
 
 use std::io::Write;
 use std::net::Shutdown;
@@ -27,7 +27,7 @@ fn other_protocols_are_closed_without_an_answer() {
     ]
     .map(<[u8]>::to_vec)
     .to_vec();
-    // As long as C0, C1 and C2: RTMPE, TLS, noise.
+    // Bytes of the same length as C0, C1 and C2: RTMPE, TLS, noise.
     let mut random = Random(3);
     for first in [6, 8, 9, 0x16, b'G', 0, 0xFF] {
         let mut bytes = random.bytes(1 + 1536 + 1536 + 500);
@@ -39,7 +39,7 @@ fn other_protocols_are_closed_without_an_answer() {
         // The server may have closed before the last byte.
         let _ = socket.write_all(&bytes);
         let answer = read_until_closed(&socket);
-        // A version that might become RTMP gets a handshake; nothing else gets anything.
+        // A version that might become RTMP gets a handshake; other protocols get no answer.
         assert!(
             [0, 3073].contains(&answer.len()),
             "{bytes:02X?}: {answer:02X?}"

@@ -1,4 +1,4 @@
-//! Clients that are too slow, in every phase.
+//! Clients that are too slow, in every phase of a connection.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use crate::common::client::Client;
 use crate::wire::{self, command, message};
 use brooklet::rtmp::message::type_id;
 
-/// Sends bytes without end, one at a time, until the server closes.
+/// Sends endless bytes, one at a time, until the server closes.
 fn trickle(socket: &TcpStream, bytes: impl Iterator<Item = u8>) {
     wire::trickle(socket, bytes);
     wire::wait_until_closed(socket);

@@ -1,12 +1,13 @@
-//! Eight kinds of attack at once for as long as wanted, beside four canaries that lose nothing.
+//! Eight kinds of attack at the same time, for as long as requested, next to four canaries that lose
+//! nothing.
 //!
 //! ```text
 //! BROOKLET_SOAK_MINUTES=60 cargo test --release --test hostile soak -- --ignored --nocapture
 //! ```
 //!
-//! The server has a limit on its address space, and a memory cgroup where one can be made (as
-//! root, with the controller of cgroup v1 or v2 mounted). Each minute is one line. The server's log
-//! goes to `BROOKLET_SOAK_LOG`, if that names a file.
+//! The server has a limited address space, and a memory cgroup where one can be created (as root, with
+//! the controller of cgroup v1 or v2 mounted). One line is printed per minute. The server's log is
+//! written to the file named by `BROOKLET_SOAK_LOG`, if that is set.
 
 mod attacks;
 
@@ -26,32 +27,33 @@ use attacks::{Attack, KINDS};
 /// The memory for media, in MiB.
 const MEMORY: u64 = 16;
 
-/// The server's default, and what a connection may take outside the arena, in kB.
+/// The default number of connections, and the memory that a connection may occupy outside the arena, in
+/// kB.
 const CONNECTIONS: u64 = 256;
 const PER_CONNECTION: u64 = if cfg!(debug_assertions) { 48 } else { 24 };
 
-/// Program, libraries and the rest, in kB.
+/// The memory of the program, its libraries and everything else, in kB.
 const REST: u64 = if cfg!(debug_assertions) { 16 } else { 3 } * 1024;
 
 /// The address space of a thread, in kB: its stack with guard page, and its signal stack.
 const THREAD: u64 = if cfg!(debug_assertions) { 512 } else { 128 } + 16;
 
-/// Further address space, in kB: program, libraries, and the heap of all connections.
+/// Additional address space, in kB: program, libraries, and the heap of all connections.
 const SPACE: u64 = 24 * 1024;
 
-/// What the kernel keeps for a connection in a memory cgroup, in kB: two stacks' worth, page
-/// tables, sockets.
+/// The memory that the kernel keeps for a connection in a memory cgroup, in kB: the size of two stacks,
+/// page tables, and sockets.
 const KERNEL: u64 = 64;
 
 /// A memory cgroup, removed when dropped.
 struct Group {
     folder: PathBuf,
-    /// The files with its current and highest use.
+    /// The files with the group's current and highest memory use.
     files: [&'static str; 2],
 }
 
 impl Group {
-    /// Makes a group with a limit in kB, where that is possible.
+    /// Creates a group with a limit in kB, if that is possible.
     fn new(limit: u64) -> Option<Group> {
         let name = format!("brooklet-soak-{}", std::process::id());
         let of = |root: &str, limit_file, files| {
@@ -68,7 +70,7 @@ impl Group {
             .or_else(|| of("/sys/fs/cgroup", "memory.max", v2))
     }
 
-    /// The current and the highest use, in kB.
+    /// Returns the current and the highest memory use, in kB.
     fn used(&self) -> [u64; 2] {
         self.files.map(|file| {
             let text = fs::read_to_string(self.folder.join(file)).unwrap_or_default();
@@ -83,7 +85,7 @@ impl Drop for Group {
     }
 }
 
-/// The bound at every moment, in kB.
+/// The bound at any time, in kB.
 const ALLOWED: u64 = CONNECTIONS * PER_CONNECTION + REST;
 
 fn minutes(name: &str) -> f64 {
@@ -183,7 +185,7 @@ fn eight_kinds_of_attack_for_an_hour_cost_four_canaries_nothing() {
     assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
     drop((viewers, canary));
     assert!(server.is_running());
-    // Memory isn't flat if the last quarter is higher than all before it.
+    // Memory isn't flat if the last quarter exceeds everything before it.
     let (before, last) = highest.split_at(highest.len() * 3 / 4);
     let own = |minutes: &[Resident]| minutes.iter().map(|m| m.own).max().unwrap_or_default();
     assert!(
@@ -210,7 +212,7 @@ fn line(server: &Brooklet, time: Duration, minute: Resident, group: Option<&Grou
     );
 }
 
-/// Notifies the attackers of the end when dropped.
+/// Notifies the attackers of the end when it is dropped.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {

@@ -1,4 +1,4 @@
-//! Many streams, and many publishers of one.
+//! Many streams, and many publishers of one stream.
 
 use std::thread;
 
@@ -21,14 +21,14 @@ fn publishers_that_fight_for_a_name_leave_it_usable() {
                 for _ in 0..30 {
                     let mut client = Client::connected(address, "live");
                     client.publish("disputed");
-                    // A publisher that is replaced before it is answered gets no answer.
+                    // A publisher that is replaced before it is answered receives no answer.
                     let answer = std::iter::from_fn(|| client.next()).find_map(|m| m.status());
                     if answer.is_some_and(|status| status.1 == "NetStream.Publish.Start") {
                         client.send_headers();
                         for number in 0..5 {
                             client.send_frame(number, number * 40, number == 0, 2_000);
                         }
-                        // Until another publisher takes over, or its round is over.
+                        // Until another publisher takes over, or the round is over.
                         wire::flood(client.socket(), &message(type_id::AUDIO, 1, &[]), 20_000);
                     }
                 }
@@ -45,7 +45,7 @@ fn publishers_that_fight_for_a_name_leave_it_usable() {
     case.finish(4);
 }
 
-/// The number of names per connection: commands that may be sent at once are limited.
+/// The number of names per connection, since the number of commands sent at once is limited.
 const NAMES: usize = 40;
 
 #[test]
@@ -75,7 +75,7 @@ fn ended_streams_of_one_connection_cost_nothing() {
     header.resize(60_000, 1);
     for number in 0..NAMES {
         client.publish(&format!("ended{number}"));
-        // As much as a stream keeps for joiners.
+        // The maximum amount of data that a stream keeps for joining players.
         for track in 0..40 {
             let mut video = vec![0x96, 0x00];
             video.extend(b"hvc1");

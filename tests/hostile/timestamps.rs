@@ -6,7 +6,7 @@ use crate::case::Case;
 use crate::common::client::Client;
 use crate::wire::{basic, header, set_chunk_size};
 
-/// A frame that carries its number.
+/// A frame that contains its number.
 fn frame(number: u32) -> Vec<u8> {
     let mut payload = vec![if number == 0 { 0x17 } else { 0x27 }, 1, 0, 0, 0];
     payload.extend(number.to_be_bytes());
@@ -14,14 +14,14 @@ fn frame(number: u32) -> Vec<u8> {
     payload
 }
 
-/// How a publisher writes what the specification leaves open.
+/// The choices of a publisher where senders differ in how they write timestamps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Style {
-    /// Absolute timestamps, the extended timestamp repeated in each chunk.
+    /// Absolute timestamps, with the extended timestamp repeated in each chunk.
     Repeats,
-    /// Absolute timestamps, not repeated: old librtmp, hardware encoders.
+    /// Absolute timestamps without repetition, as sent by old librtmp and hardware encoders.
     Omits,
-    /// The first timestamp is absolute, then deltas.
+    /// An absolute first timestamp, followed by deltas.
     Deltas,
 }
 

@@ -12,11 +12,11 @@ use crate::common::client::DEADLINE;
 use crate::common::http::HttpClient;
 use crate::delays::{Delays, Histogram};
 
-/// The bytes in front of the data of video and audio, which MP4 leaves out.
+/// The number of bytes that precede the data of video and of audio, which MP4 leaves out.
 const VIDEO_TAG: usize = 5;
 const AUDIO_TAG: usize = 2;
 
-/// How a viewer watches.
+/// The format in which a viewer watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
     Flv,
@@ -28,7 +28,7 @@ pub(crate) enum How {
 pub(crate) struct Viewer {
     pub(crate) how: How,
     pub(crate) delays: Arc<Histogram>,
-    /// The number of messages so far.
+    /// The number of messages received so far.
     received: Arc<AtomicU64>,
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -63,8 +63,8 @@ impl Viewer {
         }
     }
 
-    /// Returns the number of messages so far; fails if any was lost or damaged, or if it was
-    /// disconnected.
+    /// Returns the number of messages received so far. Fails if a message was lost or damaged, or if the
+    /// viewer was disconnected.
     pub(crate) fn verdict(&mut self) -> u64 {
         if let Some(thread) = self.thread.take_if(|thread| thread.is_finished()) {
             match thread.join() {
@@ -85,10 +85,10 @@ impl Drop for Viewer {
     }
 }
 
-/// Checks that each message comes once and in order, from the first on.
+/// Checks that each message arrives once and in order, starting at the first received message.
 struct Check {
     load: Load,
-    /// The next audio and the next video message; each is every second message.
+    /// The numbers of the next audio and the next video message; audio and video alternate.
     next: [Option<u64>; 2],
     sent: Arc<Delays>,
     delays: Arc<Histogram>,
@@ -96,9 +96,9 @@ struct Check {
 }
 
 impl Check {
-    /// Checks a message without the bytes in front.
+    /// Checks a message, given without the first `missing` bytes.
     fn note(&mut self, is_video: bool, bytes: &[u8], missing: usize) {
-        // Of a frame, behind the length of the NAL unit and its first two bytes.
+        // In a frame, the number follows the length of the NAL unit and the unit's first two bytes.
         let tag = if is_video { VIDEO_TAG } else { AUDIO_TAG };
         let at = tag - missing + if is_video { 6 } else { 0 };
         let number = bytes.get(at..at + 4).expect("a message has a number");
@@ -115,7 +115,7 @@ impl Check {
     }
 }
 
-/// Takes a message from the front, if it is complete; returns its length.
+/// Parses a message at the front, if it is complete. Returns its length.
 type Take = fn(&[u8], &mut Check) -> Option<usize>;
 
 fn number_at(bytes: &[u8], at: usize, len: usize) -> Option<usize> {
@@ -148,7 +148,7 @@ fn mp4_message(bytes: &[u8], check: &mut Check) -> Option<usize> {
     let len = number_at(bytes, 0, 4)?;
     let body = bytes.get(8..len)?;
     if bytes[4..8] == *b"mdat" {
-        // One message each: one NAL unit, or an audio frame.
+        // Each fragment holds one message: one NAL unit, or an audio frame.
         let is_video = number_at(body, 0, 4)? + 4 == body.len();
         let missing = if is_video { VIDEO_TAG } else { AUDIO_TAG };
         check.note(is_video, body, missing);
@@ -213,7 +213,7 @@ fn watch_segments(server: SocketAddr, mut check: Check, is_over: &AtomicBool) {
             .unwrap_or_default();
         let segments: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).collect();
         let end = first + segments.len() as u64;
-        // From the newest one on.
+        // Starting at the newest segment.
         let from = next.unwrap_or(end.saturating_sub(1));
         assert!(
             from >= first,
@@ -236,7 +236,7 @@ fn watch_segments(server: SocketAddr, mut check: Check, is_over: &AtomicBool) {
     }
 }
 
-/// Like a player, tries once more if the server has closed an idle connection.
+/// Sends a GET request. Like a player, tries once more if the server has closed an idle connection.
 fn get(client: &mut HttpClient, target: &str) -> (u16, Vec<u8>) {
     client.socket().set_read_timeout(Some(DEADLINE)).unwrap();
     client.request("GET", target, "");

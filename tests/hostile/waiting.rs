@@ -14,7 +14,7 @@ use crate::wire;
 const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const NEIGHBOR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 
-/// As many requests as connections may wait, a quarter of them from one address.
+/// As many requests as allowed connections may wait, a quarter of them from one address.
 const LIMITS: [&str; 3] = [
     "--max-connections=256",
     "--max-per-address=256",
@@ -22,7 +22,7 @@ const LIMITS: [&str; 3] = [
 ];
 const PLACES: usize = 64;
 
-/// A publisher of `live/door` that stops for a while, and the part that requests then wait for.
+/// A publisher of `live/door` that pauses for a while, and the part for which requests then wait.
 struct Camera {
     client: Client,
     frames: u32,
@@ -77,7 +77,7 @@ fn ask(case: &Case, local: Ipv4Addr, target: &str) -> HttpClient {
     client
 }
 
-/// Whether there is something to read.
+/// Whether an answer can be read.
 fn is_answered(client: &HttpClient) -> bool {
     let socket = client.socket();
     socket.set_nonblocking(true).unwrap();
@@ -121,7 +121,7 @@ fn waiting_requests_of_one_address_leave_places_to_others() {
         let answer = client.answer();
         assert_eq!(answer.status, 503, "{}", answer.head);
         assert_eq!(answer.header("retry-after"), Some("1"));
-        // There is a free place again, and the response has come.
+        // A place is free again, and the response has arrived.
         assert_eq!(client.get(&camera.next).status, 200);
     }
     println!(
@@ -132,7 +132,7 @@ fn waiting_requests_of_one_address_leave_places_to_others() {
     case.finish((PLACES + MORE + OTHERS + 2) as u64);
 }
 
-/// The ids of the connections from an address.
+/// Returns the ids of the connections from an address.
 fn connections_from(case: &Case, address: Ipv4Addr) -> Vec<u64> {
     let answer = HttpClient::connect(case.http_address()).get("/api/v1/connections");
     let all: Value = serde_json::from_str(&answer.text()).unwrap();
@@ -143,8 +143,7 @@ fn connections_from(case: &Case, address: Ipv4Addr) -> Vec<u64> {
         .collect()
 }
 
-/// How long it takes until all connections from an address are gone after an operator has closed
-/// them.
+/// Closes all connections from an address as an operator would. Returns the time until they are gone.
 fn time_to_end(case: &Case, address: Ipv4Addr, count: usize) -> Duration {
     let ids = connections_from(case, address);
     assert_eq!(ids.len(), count);

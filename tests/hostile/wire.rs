@@ -1,4 +1,4 @@
-//! Bytes that no honest client sends, and ways to send them.
+//! Bytes that no honest client sends, and functions that send them.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -29,7 +29,7 @@ pub(crate) fn basic(format: u8, chunk_stream_id: u32) -> Vec<u8> {
     }
 }
 
-/// A chunk header of type 0 with any length.
+/// A type 0 chunk header with an arbitrary length.
 pub(crate) fn header(
     chunk_stream_id: u32,
     timestamp: u32,
@@ -48,7 +48,7 @@ pub(crate) fn header(
     out
 }
 
-/// A whole message in chunks of the announced size.
+/// A complete message in chunks of the announced size.
 pub(crate) fn message(type_id: u8, message_stream_id: u32, payload: &[u8]) -> Vec<u8> {
     let chunk_stream_id = if type_id == type_id::COMMAND { 3 } else { 6 };
     let len = payload.len() as u32;
@@ -62,8 +62,7 @@ pub(crate) fn message(type_id: u8, message_stream_id: u32, payload: &[u8]) -> Ve
     out
 }
 
-/// An H.264 sequence header, 320x240, of about `len` bytes, which differs from others by its
-/// number.
+/// An H.264 sequence header, 320x240, of about `len` bytes, which contains a number to make it unique.
 pub(crate) fn video_header(number: u32, len: usize) -> Vec<u8> {
     let mut header = b"\x17\0\0\0\0\x01\x42\xc0\x0d\xff\xe1\0\x16\x67\x42\xc0\x0d\xda\x05\x07\xec\
         \x04\x40\0\0\x03\0\x40\0\0\x0c\x83\xc5\x0a\xa8\x01"
@@ -75,7 +74,7 @@ pub(crate) fn video_header(number: u32, len: usize) -> Vec<u8> {
     header
 }
 
-/// A protocol control message with any body.
+/// A protocol control message with an arbitrary body.
 pub(crate) fn control(type_id: u8, body: &[u8]) -> Vec<u8> {
     [header(2, 0, body.len() as u32, type_id, 0), body.to_vec()].concat()
 }
@@ -89,7 +88,7 @@ pub(crate) fn user_control(event: u16, data: &[u8]) -> Vec<u8> {
     control(type_id::USER_CONTROL, &body)
 }
 
-/// The payload of a command whose values after the transaction id are any bytes.
+/// The payload of a command in which the values after the transaction id are arbitrary bytes.
 pub(crate) fn command(name: &str, transaction_id: f64, rest: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     Value::String(name.to_owned()).emit(&mut out);
@@ -98,7 +97,7 @@ pub(crate) fn command(name: &str, transaction_id: f64, rest: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The payload of `onMetaData` whose properties are any bytes.
+/// The payload of `onMetaData` with arbitrary bytes as properties.
 pub(crate) fn metadata(rest: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     Value::String("@setDataFrame".to_owned()).emit(&mut out);
@@ -122,28 +121,28 @@ pub(crate) fn is_served(client: &mut Client) -> bool {
     false
 }
 
-/// How a flood ended.
+/// The way in which a flood ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flooded {
-    /// Everything was taken.
+    /// The server accepted everything.
     Taken,
-    /// The server closed.
+    /// The server closed the connection.
     Closed,
-    /// The server stopped reading, since its replies aren't read.
+    /// The server stopped reading, since its replies weren't read.
     Stalled,
 }
 
-/// Sends a piece again and again until `len` bytes are sent, the server closes, or takes no more.
-/// The server's replies are not read.
+/// Sends a piece repeatedly until `len` bytes are sent, or the server closes or accepts no more. The
+/// server's replies aren't read.
 pub(crate) fn flood(mut socket: &TcpStream, piece: &[u8], len: usize) -> Flooded {
-    /// A server that reads at all takes something in this time.
+    /// A server that reads at all accepts some bytes within this time.
     const PATIENCE: Duration = Duration::from_millis(300);
 
     let pieces = piece.repeat((32_768 / piece.len()).max(1));
     socket.set_write_timeout(Some(PATIENCE)).unwrap();
     let mut sent = 0;
     while sent < len {
-        // A piece that was cut off continues where it was.
+        // A piece that was sent in part continues where it stopped.
         let offset = sent % pieces.len();
         match socket.write(&pieces[offset..]) {
             Ok(written) => sent += written,
@@ -171,7 +170,7 @@ pub(crate) fn flood_reading(socket: &TcpStream, piece: &[u8], len: usize) -> Flo
     })
 }
 
-/// Sends one byte at a time, at a slow client's pace, until the server closes or all are sent.
+/// Sends one byte at a time, at a slow client's pace, until the server closes or all bytes are sent.
 pub(crate) fn trickle(mut socket: &TcpStream, bytes: impl Iterator<Item = u8>) {
     socket.set_nodelay(true).unwrap();
     let deadline = Instant::now() + DEADLINE;
@@ -184,12 +183,12 @@ pub(crate) fn trickle(mut socket: &TcpStream, bytes: impl Iterator<Item = u8>) {
     }
 }
 
-/// Waits until the server has closed, whatever it sends before.
+/// Waits until the server has closed, whatever it sends before that.
 pub(crate) fn wait_until_closed(socket: &TcpStream) {
     read_until_closed(socket);
 }
 
-/// Waits until the server sends anything or closes, as long as the socket's timeout allows.
+/// Waits until the server sends something or closes, for at most the socket's timeout.
 pub(crate) fn wait_for_answer(mut socket: &TcpStream) {
     let _ = socket.read(&mut [0; 16_384]);
 }
@@ -209,7 +208,7 @@ pub(crate) fn publish_again(server: SocketAddr, name: &str) -> Client {
     publisher.expect("it was accepted")
 }
 
-/// A connection that sends everything up to publish at once and reads nothing.
+/// Opens a connection that sends everything up to publish at once, without reading.
 pub(crate) fn publish_blindly(server: SocketAddr, name: &str) -> TcpStream {
     let mut bytes = c0_c1();
     bytes.resize(bytes.len() + 1536, 0);

@@ -1,8 +1,8 @@
-//! A day of one stream with simulated clocks: timestamps pass the ends of 24, 31 and 32 bits, the
-//! publisher changes every hour, players come, go and lag.
+//! A day of one stream with simulated clocks: timestamps pass the limits of 24, 31 and 32 bits, the
+//! publisher changes every hour, and players come, go and lag.
 //!
-//! An encoder writes chunks, a server session reads them, and the media goes through the stream to
-//! players whose bytes are parsed. Two video and two audio frames per second.
+//! An encoder writes chunks, a server session reads them, and the media passes through the stream to
+//! players, whose bytes are parsed. There are two video and two audio frames per second.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::fixture::{AWAY, Fixture, HOME, Player, TestSink};
 const HOUR: u64 = 3_600_000;
 const HALF_AN_HOUR: u32 = 1_800_000;
 
-/// Where publishers' timestamps begin: half an hour before each end of a field. The first one
+/// The first timestamps of publishers: half an hour before the limit of each field. The first publisher
 /// passes FFFFFF, the first extended timestamp, with a video frame.
 const BASES: [u32; 4] = [
     0xFF_FFFFu32.wrapping_sub(HALF_AN_HOUR + 16_777_500),
@@ -30,7 +30,7 @@ const BASES: [u32; 4] = [
 /// The number of blocks in the arena.
 const BLOCKS: usize = 16;
 
-/// The blocks that the log needs for 12 s and a GOP, 25 kB, which begin and end within a block.
+/// The number of blocks that the log needs for 12 s and a GOP, 25 kB that begin and end within a block.
 const MAX_LOG_BLOCKS: usize = 3;
 
 /// The keyframe interval in seconds.
@@ -38,23 +38,23 @@ const GOP: u64 = 10;
 
 const KEYFRAME_LEN: usize = 8_000;
 
-/// The bytes that a read brings: messages come in parts, and several at once.
+/// The number of bytes in a read: messages arrive in parts, and several at once.
 const READ_LEN: usize = 700;
 
-/// The bytes that the slow player reads per second, of about 1100.
+/// The number of bytes per second that the slow player reads, out of about 1100.
 const SLOW: usize = 850;
 
-/// A player, and what it has seen so far.
+/// A player, and what it has received so far.
 struct Watched {
     player: Player,
     /// The number of the newest message.
     number: Option<u32>,
-    /// The newest timestamps of audio and video.
+    /// The newest timestamps of audio and of video.
     newest: [Option<u32>; 2],
-    /// How far the video timestamps have advanced.
+    /// The total advance of the video timestamps, in ms.
     time: u64,
     frames: u32,
-    /// The number of messages left out.
+    /// The number of messages that were left out.
     missing: u32,
 }
 
@@ -70,7 +70,7 @@ impl Watched {
         }
     }
 
-    /// Checks what came since the last call.
+    /// Checks the messages received since the last call.
     fn watch(&mut self) {
         for got in self.player.got() {
             if got.type_id == 18 {
@@ -110,7 +110,7 @@ struct Day {
     fixture: Fixture,
     encoder: Encoder,
     address: [u8; 4],
-    /// The publisher's timestamp when its clock was set, and when that was.
+    /// The publisher's timestamp when its clock was set, and the time of that moment.
     base: u32,
     since: u64,
     number: u32,
@@ -135,7 +135,7 @@ impl Day {
         }
     }
 
-    /// The publisher's timestamp now.
+    /// Returns the publisher's current timestamp.
     fn time(&self) -> u32 {
         let since = self.fixture.now.get() - self.since;
         self.base.wrapping_add(since as u32)
@@ -146,11 +146,11 @@ impl Day {
         self.since = self.fixture.now.get();
     }
 
-    /// Sends a second of media, which begins with a video frame; its last audio frame is from its
-    /// end.
+    /// Sends one second of media that begins with a video frame. Its last audio frame has the time of
+    /// its end.
     fn second(&mut self, second: u64) {
         self.slow_sink.set_room(SLOW);
-        // Just after the clock was set, messages are sent one by one, else together.
+        // Just after the clock was set, messages are sent one at a time, otherwise together.
         let is_prompt = self.fixture.now.get() == self.since;
         for half in 0..2 {
             self.message(Kind::Video, half == 0 && second % GOP == 0);
@@ -184,7 +184,7 @@ impl Day {
         self.encoder.send(&self.fixture, READ_LEN).unwrap();
     }
 
-    /// Lets time pass without the publisher.
+    /// Advances the time while the publisher sends nothing.
     fn pause(&mut self, seconds: u64) {
         for _ in 0..seconds {
             self.slow_sink.set_room(SLOW);
@@ -193,7 +193,7 @@ impl Day {
         }
     }
 
-    /// Removes the publisher in one of three ways, and connects another.
+    /// Removes the publisher in one of three ways, and connects another one.
     fn change_publisher(&mut self, hour: u64) {
         match hour % 3 {
             0 => {
@@ -226,7 +226,7 @@ impl Day {
         self.set_clock(base);
     }
 
-    /// Jumps of the encoder's clock that were found.
+    /// Returns the number of jumps of the encoder's clock that were found.
     fn jumps(&self) -> u32 {
         let report = self.fixture.stream.report(self.fixture.now.get());
         let jumps = report.findings.iter().filter_map(|finding| match finding {
@@ -240,11 +240,11 @@ impl Day {
         self.fixture.arena.total_blocks() - self.fixture.arena.free_blocks()
     }
 
-    /// Checks the use of blocks while no message is under assembly.
+    /// Checks the number of used blocks while no message is under assembly.
     fn check_blocks(&self) {
         let log = self.fixture.stream.report(0).blocks;
         assert!((1..=MAX_LOG_BLOCKS).contains(&log), "{log} blocks");
-        // One more, until the next read, for a message that came with two reads.
+        // One additional block, until the next read, for a message that was split between two reads.
         assert!(self.blocks_in_use() <= log + 1);
     }
 }

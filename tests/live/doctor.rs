@@ -1,5 +1,5 @@
-//! What the stream doctor finds in whole streams, with simulated clocks; and that it finds nothing
-//! in good streams.
+//! The stream doctor's findings for whole streams, with simulated clocks, and the absence of findings
+//! for good streams.
 
 use brooklet::live::finding::Finding;
 use brooklet::live::kind::Kind;
@@ -17,16 +17,16 @@ const HOUR: u64 = 60 * MINUTE;
 const AVC_640X360: &[u8] = b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE1\0\x19\x67\x42\xC0\x1E\xD9\0\xA0\
     \x2F\xF9\x70\x11\0\0\x03\0\x01\0\0\x03\0\x32\x0F\x16\x2E\x48\x01\0\x05\x68\xCB\x83\xCB\x20";
 
-/// How a synthetic encoder sends.
+/// The sending pattern of a synthetic encoder.
 #[derive(Clone, Copy)]
 struct Habits {
-    /// The time from a video frame to the next, in ms, by its number.
+    /// The time from a video frame to the next in ms, as a function of its number.
     video: Option<fn(u64) -> u64>,
     /// The number of frames from one keyframe to the next.
     gop: u64,
     /// The time from an audio frame to the next, in us.
     audio: Option<u64>,
-    /// The network delay of a message, in ms, by its number.
+    /// The network delay of a message in ms, as a function of its number.
     delay: fn(u64) -> u64,
 }
 
@@ -38,7 +38,7 @@ const USUAL: Habits = Habits {
     delay: |_| 0,
 };
 
-/// Publishes with metadata that announces H.264 and AAC at this rate and size.
+/// Publishes with metadata that announces H.264 and AAC with these properties.
 fn publish(fixture: &Fixture, metadata: &[(&str, f64)]) {
     fixture.publish();
     let properties = numbers(metadata);
@@ -60,7 +60,7 @@ const METADATA: &[(&str, f64)] = &[
     ("audiocodecid", 10.0),
 ];
 
-/// Runs an encoder for a while; returns the findings with their times.
+/// Runs an encoder for a while. Returns the findings with their times.
 fn run(fixture: &Fixture, habits: Habits, duration: u64) -> Vec<(u64, Finding)> {
     let start = fixture.now.get();
     let (mut video_frames, mut audio_frames) = (0, 0);
@@ -402,7 +402,7 @@ fn a_publish_that_brings_no_media_is_found() {
     assert_eq!(pump(since + 5_000), [Finding::NoMedia]);
     assert_eq!(pump(since + 6_000), []);
     assert_eq!(findings(&fixture), [Finding::NoMedia]);
-    // A track that comes late isn't missing any more, and being late is no finding.
+    // A late track is no longer missing, and being late isn't a finding.
     fixture.append(Kind::Audio, 0, AAC_HEADER);
     assert_eq!(pump(since + 7_000), []);
     assert_eq!(findings(&fixture), []);

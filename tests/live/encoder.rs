@@ -1,5 +1,5 @@
-//! An encoder's side of a connection in memory: it writes chunks as encoders do, a real server
-//! session reads them, and the stream is published.
+//! The encoder's side of a connection, in memory: it writes chunks as encoders do, a real server session
+//! reads them, and the stream is published.
 
 use brooklet::live::arena::Arena;
 use brooklet::live::kind::Kind;
@@ -14,24 +14,24 @@ use brooklet::rtmp::server_session::{Event, ServerSession};
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, grace};
 
-/// The window that the encoder announces; it would stop if so much were not acknowledged.
+/// The window that the encoder announces. It would stop if this many bytes were unacknowledged.
 const WINDOW: u32 = 2_500_000;
 
 const MAX_MESSAGE: u32 = 4 << 20;
 
-/// The initial chunk size (RTMP 1.0, 5.4.1), and the encoder's choice.
+/// The initial chunk size (RTMP 1.0, 5.4.1), and the size that the encoder chooses.
 const FIRST_CHUNK_SIZE: usize = 128;
 const CHUNK_SIZE: u32 = 4_096;
 
-/// The length of C0, C1 and C2, which is that of the server's part too.
+/// The length of C0, C1 and C2 in bytes, which equals the length of the server's part.
 const HANDSHAKE_LEN: usize = 1 + 2 * 1536;
 
-/// Writes chunks: type 0 for the first message on a chunk stream, for keyframes, and after a step
-/// back, else type 1 with a delta; type 3 for the rest of a message, with the extended timestamp if
+/// A writer of chunks: type 0 for the first message on a chunk stream, for keyframes, and after a step
+/// back, otherwise type 1 with a delta; type 3 for the rest of a message, with the extended timestamp if
 /// there was one (RTMP 1.0, 5.3.1).
 struct Chunks {
     size: usize,
-    /// The newest timestamp by chunk stream.
+    /// The newest timestamp of each chunk stream.
     newest: [Option<u32>; 8],
 }
 
@@ -89,20 +89,20 @@ struct Message<'a> {
 pub(crate) struct Encoder {
     session: ServerSession<Arena>,
     chunks: Chunks,
-    /// Written and not sent yet.
+    /// The bytes that have been written but not sent yet.
     out: Vec<u8>,
-    /// The number of bytes sent, and of bytes acknowledged.
+    /// The number of bytes sent, and the number of bytes acknowledged.
     pub(crate) sent: u64,
     acknowledged: u64,
     replies: ChunkReader<Heap>,
-    /// Sent while it was still writing.
+    /// The bytes that were sent while it was still writing.
     early: Vec<u8>,
     recorder: FlightRecorder,
     generation: u64,
 }
 
 impl Encoder {
-    /// Connects and publishes, up to the sequence headers, which have this timestamp.
+    /// Connects and publishes, up to the sequence headers, which have the timestamp `header_time`.
     pub(crate) fn publish(fixture: &Fixture, address: [u8; 4], header_time: u32) -> Encoder {
         let limits = Limits {
             media: 0,
@@ -174,7 +174,7 @@ impl Encoder {
         }
     }
 
-    /// Sends what was written in reads of this length, and pumps the stream after each.
+    /// Sends the written bytes in reads of this length, and pumps the stream after each read.
     pub(crate) fn send(&mut self, fixture: &Fixture, read_len: usize) -> Result<(), Superseded> {
         let bytes = std::mem::take(&mut self.out);
         for read in bytes.chunks(read_len) {
@@ -187,7 +187,7 @@ impl Encoder {
         Ok(())
     }
 
-    /// Sends 4 MiB of video on a message stream that is not published, in one chunk: it is
+    /// Sends 4 MiB of video in one chunk on a message stream that isn't published. The video is
     /// received, counted, acknowledged and dropped.
     pub(crate) fn send_ballast(&mut self, fixture: &Fixture, ballast: &[u8]) {
         self.set_chunk_size(0xFF_FFFF);
@@ -198,7 +198,7 @@ impl Encoder {
         self.check_acknowledgements();
     }
 
-    /// What [`send_ballast`](Self::send_ballast) sends.
+    /// Returns the bytes for [`send_ballast`](Self::send_ballast).
     pub(crate) fn ballast() -> Vec<u8> {
         let mut chunks = Chunks {
             size: 0xFF_FFFF,
@@ -262,7 +262,7 @@ impl Encoder {
         self.receive(fixture, &bytes, [0; 4]).unwrap();
     }
 
-    /// Handles what a read brought, as the connection's thread does.
+    /// Handles the bytes of one read, as the connection's thread does.
     fn receive(
         &mut self,
         fixture: &Fixture,

@@ -20,8 +20,8 @@ const AV1C: &[u8] = b"\x81\0\x0C\0";
 const AVCC: &[u8] = b"\x01\x42\xC0\x1E\xFF\xE1\0\x04\x67\x42\xC0\x1E\x01\0\0";
 const OTHER_AVCC: &[u8] = b"\x01\x4D\x40\x1F\xFF\xE1\0\x04\x67\x4D\x40\x1F\x01\0\0";
 
-/// Players that announced nothing, that announced everything, that requested tracks in the URL, and
-/// that announced only HEVC and AAC.
+/// The capabilities of four players: one announced nothing, one announced everything, one requested
+/// tracks in the URL, and one announced only HEVC and AAC.
 fn plain() -> Capabilities {
     Capabilities::unknown()
 }
@@ -46,7 +46,7 @@ fn payloads(got: Vec<Got>) -> Vec<Vec<u8>> {
     got.into_iter().map(|got| got.payload).collect()
 }
 
-/// What a player receives that joins after these messages, which are 10 ms apart.
+/// Returns the payloads that a player receives which joins after these messages, 10 ms apart.
 fn late(capabilities: Capabilities, messages: &[(Kind, &[u8])]) -> Vec<Vec<u8>> {
     let fixture = Fixture::new();
     fixture.publish();
@@ -56,7 +56,7 @@ fn late(capabilities: Capabilities, messages: &[(Kind, &[u8])]) -> Vec<Vec<u8>> 
     payloads(play(&fixture, capabilities).got())
 }
 
-/// Track 0 of H.264 and AAC in legacy form, track 1 as OBS sends it.
+/// Track 0 with H.264 and AAC in legacy form, and track 1 as sent by OBS.
 const OBS: [(Kind, &[u8]); 8] = [
     (Video, AVC_HEADER),
     (Audio, AAC_HEADER),
@@ -85,7 +85,7 @@ fn a_player_that_announced_nothing_gets_only_the_first_track() {
     assert_eq!(late(plain(), &OBS), expected);
 }
 
-/// A track of a message with many: id, size, body.
+/// A track in a message with many tracks: id, size, body.
 fn sized(id: u8, body: &[u8]) -> Vec<u8> {
     let size = body.len() as u32;
     [&[id], &size.to_be_bytes()[1..], body].concat()

@@ -68,7 +68,7 @@ fn view_with(fixture: &Fixture, framing: Framing, change: impl FnOnce(&mut JoinR
     subscribe(fixture, receiver, change)
 }
 
-/// Attaches a viewer to a socket of the test's own.
+/// Attaches a viewer to a socket provided by the test.
 fn view_on(fixture: &Fixture, framing: Framing, sink: Arc<TestSink>) -> Viewer {
     let receiver = Receiver {
         framing,
@@ -128,7 +128,7 @@ fn respond() -> Respond {
 }
 
 impl Viewer {
-    /// Returns the response's head, and what came after it.
+    /// Returns the head of the response, and the bytes after it.
     fn body(&self) -> (String, Vec<u8>) {
         let bytes = self.sink.bytes();
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
@@ -158,10 +158,10 @@ impl Viewer {
     }
 }
 
-/// A tag of FLV: type, timestamp, payload.
+/// An FLV tag: type, timestamp, payload.
 type Tag = (u8, u32, Vec<u8>);
 
-/// Returns the flags and all tags; panics if anything violates the specification.
+/// Returns the flags and all tags. Panics if the file violates the specification.
 fn tags(file: &[u8]) -> (u8, Vec<Tag>) {
     assert_eq!(file[..4], *b"FLV\x01");
     assert_eq!(file[5..13], [0, 0, 0, 9, 0, 0, 0, 0]);
@@ -179,7 +179,7 @@ fn tags(file: &[u8]) -> (u8, Vec<Tag>) {
     (file[4], tags)
 }
 
-/// An initialization segment, or a video or audio fragment.
+/// An init segment, or a video or audio fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fragment {
     Init(Vec<u8>),
@@ -229,7 +229,7 @@ pub(crate) fn fragments(file: &[u8]) -> Vec<Fragment> {
     }
 }
 
-/// The time and duration of each sample of a track.
+/// Returns the time and duration of each sample of a track.
 fn times(fragments: &[Fragment], wanted: u32) -> Vec<(u64, u32)> {
     let of_track = fragments.iter().filter_map(|fragment| match fragment {
         Fragment::Sample {
@@ -339,8 +339,8 @@ fn an_mp4_file_has_every_frame_without_gaps() {
     );
 }
 
-/// Two hours at 30 frames per second, beside AAC at 44,100 Hz, with an encoder's timestamps: whole
-/// ms.
+/// Two hours at 30 frames per second, together with AAC at 44,100 Hz. As with real encoders, timestamps
+/// are whole ms.
 #[test]
 fn audio_and_video_are_in_sync_after_hours() {
     const SECONDS: u64 = 2 * 3600;
@@ -348,7 +348,7 @@ fn audio_and_video_are_in_sync_after_hours() {
     let fixture = published();
     let viewer = view(&fixture, MP4, Join::Gop);
     let (mut worst, mut apart, mut frames) = (0, None, 0_u64);
-    // In parts, since the sink keeps all that it takes.
+    // In parts, since the sink keeps everything that it accepts.
     let mut begin = 0;
     for frame in 0..SECONDS * 30 {
         let ms = frame * 1000 / 30;
@@ -365,7 +365,8 @@ fn audio_and_video_are_in_sync_after_hours() {
         let (_, body) = viewer.body();
         let found = fragments(&body[begin..]);
         begin = body.len();
-        // When the newest of each is due, in us, and when it should be.
+        // The time at which the newest sample of each track is due, in us, and the time at which it
+        // should be.
         let (decoded, step) = *times(&found, 1).last().unwrap();
         let shown = (decoded + u64::from(step)) * 1000;
         let heard = times(&found, 2).last().unwrap().0 * 1_000_000 / RATE;
@@ -411,7 +412,7 @@ fn a_file_that_is_sent_byte_by_byte_is_the_same_file() {
 
 #[test]
 fn a_file_is_the_same_for_any_number_of_viewers() {
-    /// What the first viewer receives, and one that joined later.
+    /// Returns what the first viewer receives, and what a viewer that joined later receives.
     fn seen(framing: Framing, others: usize) -> (Vec<u8>, Vec<u8>) {
         let fixture = published();
         fixture.gop(0, 3);
@@ -436,7 +437,7 @@ fn a_file_is_the_same_for_any_number_of_viewers() {
     }
 }
 
-/// The tracks are known after two seconds, if nothing announces them before.
+/// If nothing announces the tracks earlier, they are known after two seconds.
 #[test]
 fn a_viewer_that_waited_gets_everything_from_the_first_join_point_on() {
     let of_flv = |viewer: &Viewer, kind: u8| -> Vec<u32> {

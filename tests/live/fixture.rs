@@ -30,11 +30,11 @@ pub(crate) const AVC_HEADER: &[u8] =
     b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE1\0\x04\x67\x42\xC0\x1E\x01\0\0";
 pub(crate) const AAC_HEADER: &[u8] = b"\xAF\0\x12\x10";
 
-/// A socket that takes as much as the test allows.
+/// A socket that accepts as many bytes as the test allows.
 pub(crate) struct TestSink {
     taken: Mutex<Vec<u8>>,
     room: AtomicUsize,
-    /// With what its sends fail from now on.
+    /// The error with which sends fail from now on.
     pub(crate) failure: Mutex<Option<ErrorKind>>,
     pub(crate) is_shut: AtomicBool,
     pub(crate) is_finished: AtomicBool,
@@ -53,7 +53,7 @@ impl Default for TestSink {
 }
 
 impl TestSink {
-    /// Returns all bytes that it took.
+    /// Returns all bytes that the socket has accepted.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.taken.lock().unwrap().clone()
     }
@@ -62,12 +62,12 @@ impl TestSink {
         self.taken.lock().unwrap().len()
     }
 
-    /// Reserves room for bytes, so that taking them allocates nothing.
+    /// Reserves room for bytes, so that accepting them doesn't allocate.
     pub(crate) fn reserve(&self, bytes: usize) {
         self.taken.lock().unwrap().reserve(bytes);
     }
 
-    /// Sets how many more bytes it takes before it blocks.
+    /// Sets the number of further bytes that the socket accepts before it blocks.
     pub(crate) fn set_room(&self, room: usize) {
         self.room.store(room, Ordering::SeqCst);
     }
@@ -110,7 +110,7 @@ impl Sink for TestSink {
     }
 }
 
-/// A message as a player received it.
+/// A message as received by a player.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Got {
     pub(crate) type_id: u8,
@@ -148,7 +148,7 @@ pub(crate) struct Player {
 }
 
 impl Player {
-    /// Returns the whole messages that came since the last call. What comes must always parse.
+    /// Returns the complete messages received since the last call. The received bytes must always parse.
     pub(crate) fn got(&mut self) -> Vec<Got> {
         let mut taken = self.sink.taken.lock().unwrap();
         let mut input = Bytes::from(taken.as_slice());
@@ -172,7 +172,7 @@ impl Player {
         messages
     }
 
-    /// Returns the audio and video that came, without headers.
+    /// Returns the received audio and video, without headers.
     pub(crate) fn media(&mut self) -> Vec<Got> {
         let is_media = |got: &Got| (got.is_audio() || got.is_video()) && !got.is_header();
         self.got().into_iter().filter(is_media).collect()
@@ -188,8 +188,8 @@ pub(crate) struct Fixture {
     pub(crate) next_player: Cell<u64>,
 }
 
-/// An arena that later tests use again: what it claims is never freed, and property tests have many
-/// cases.
+/// An arena that later tests reuse: the memory that it claims is never freed, and property tests have
+/// many cases.
 pub(crate) struct Reused(Arena);
 
 static UNUSED: Mutex<Vec<Arena>> = Mutex::new(Vec::new());
@@ -224,7 +224,7 @@ impl Drop for Reused {
 pub(crate) const HOME: [u8; 4] = [192, 0, 2, 1];
 pub(crate) const AWAY: [u8; 4] = [192, 0, 2, 2];
 
-/// How long streams wait for their publisher in tests, in ms.
+/// The time for which streams wait for their publisher in these tests, in ms.
 pub(crate) const GRACE: u64 = 60_000;
 
 pub(crate) fn grace(now: u64) -> Grace {
@@ -239,12 +239,12 @@ impl Fixture {
         Fixture::with(1024, 0)
     }
 
-    /// Makes a stream in an arena of some blocks, with a batch time in ms.
+    /// Makes a stream in an arena of `blocks` blocks, with a batch time in ms.
     pub(crate) fn with(blocks: usize, batch: u64) -> Fixture {
         Fixture::of_settings(blocks, |settings| settings.batch = batch)
     }
 
-    /// Makes a stream in an arena of some blocks, with other settings than usual.
+    /// Makes a stream in an arena of `blocks` blocks, with changed settings.
     pub(crate) fn of_settings(blocks: usize, change: impl Fn(&mut StreamSettings)) -> Fixture {
         let arena = Reused::of(blocks);
         let mut settings = StreamSettings {
@@ -295,7 +295,7 @@ impl Fixture {
         self.try_publish_paid(address, sink, Allowance::default())
     }
 
-    /// Publishes with this allowance of the publisher's connection.
+    /// Publishes with the allowance of the publisher's connection given by the test.
     pub(crate) fn try_publish_paid(
         &self,
         address: [u8; 4],
@@ -353,7 +353,7 @@ impl Fixture {
         Player { id, sink, reader }
     }
 
-    /// Attaches a receiver; returns the subscriber's number.
+    /// Attaches a receiver. Returns the number of its subscriber.
     pub(crate) fn receive(&self, receiver: Receiver, sink: Arc<TestSink>) -> u64 {
         let id = self.next_player.get();
         self.next_player.set(id + 1);
@@ -365,7 +365,7 @@ impl Fixture {
         id
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     pub(crate) fn wait(&self, ms: u64) {
         self.now.set(self.now.get() + ms);
     }
@@ -391,13 +391,13 @@ impl Fixture {
         self.stream.pump(self.now.get()).has_unsent
     }
 
-    /// Appends a video frame of `len` bytes that carries a running number; returns the number.
+    /// Appends a video frame of `len` bytes that contains a running number. Returns the number.
     pub(crate) fn frame(&self, timestamp: u32, is_keyframe: bool, len: usize) -> u32 {
         let first = if is_keyframe { 0x17 } else { 0x27 };
         self.numbered(Kind::Video, timestamp, [first, 1, 0, 0, 0], len)
     }
 
-    /// Appends an AAC frame of `len` bytes, numbered likewise.
+    /// Appends an AAC frame of `len` bytes, numbered in the same way.
     pub(crate) fn audio(&self, timestamp: u32, len: usize) -> u32 {
         self.numbered(Kind::Audio, timestamp, [0xAF, 1, 0, 0, 0], len)
     }
@@ -414,8 +414,8 @@ impl Fixture {
         number
     }
 
-    /// Appends and pumps, in real time, a GOP at 25 frames per second from `timestamp` on, each
-    /// video frame followed by an audio frame 10 ms later.
+    /// Appends and pumps a GOP in real time, at 25 frames per second, starting at `timestamp`. Each
+    /// video frame is followed by an audio frame 10 ms later.
     pub(crate) fn gop(&self, timestamp: u32, frames: u32) {
         self.frames(timestamp, frames, true);
     }
@@ -431,7 +431,7 @@ impl Fixture {
         }
     }
 
-    /// Why a player is to be removed, if it is.
+    /// Returns the reason why a player must be removed, if it must.
     pub(crate) fn end_of(&self, player: &Player) -> Option<PlayEnd> {
         self.stream
             .with_subscriber(player.id, self.now.get(), |_| {})
@@ -439,7 +439,7 @@ impl Fixture {
     }
 }
 
-/// Properties that are all numbers, as an object in AMF0.
+/// Properties whose values are all numbers, as an object in AMF0.
 pub(crate) fn numbers(properties: &[(&str, f64)]) -> Vec<u8> {
     let pairs = properties.iter();
     let pairs = pairs.map(|(name, number)| (*name, Value::Number(*number)));

@@ -16,14 +16,14 @@ use brooklet::live::out::request::Receiver;
 use crate::files::{LARGE, SMALL};
 use crate::fixture::{AAC_HEADER, Fixture, TestSink};
 
-/// NAL units, each behind its length.
+/// NAL units, each preceded by its length.
 fn units(units: &[&[u8]]) -> Vec<u8> {
     let units = units.iter();
     let each = units.map(|unit| [&(unit.len() as u32).to_be_bytes()[..], unit].concat());
     each.collect::<Vec<_>>().concat()
 }
 
-/// A message of H.264 with these units.
+/// An H.264 message with these units.
 fn message(is_flagged: bool, nal_units: &[&[u8]]) -> Vec<u8> {
     let first = if is_flagged { 0x17 } else { 0x27 };
     [&[first, 1, 0, 0, 0], &units(nal_units)[..]].concat()
@@ -47,7 +47,7 @@ fn published() -> Fixture {
     fixture
 }
 
-/// A sample of video in fragmented MP4.
+/// A video sample in fragmented MP4.
 #[derive(Debug, PartialEq, Eq)]
 struct Frame {
     is_sync: bool,
@@ -56,7 +56,7 @@ struct Frame {
     units: Vec<u8>,
 }
 
-/// The samples of the video track.
+/// Returns the samples of the video track.
 fn frames(mp4: &[u8]) -> Vec<Frame> {
     let number = |at: usize| u32::from_be_bytes(mp4[at..at + 4].try_into().unwrap());
     let mut at = 0;
@@ -76,7 +76,7 @@ fn frames(mp4: &[u8]) -> Vec<Frame> {
     found
 }
 
-/// What a viewer of MP4 that was there from the beginning is sent.
+/// A viewer of MP4 that was connected from the beginning.
 struct Viewer(std::sync::Arc<TestSink>);
 
 impl Viewer {
@@ -100,7 +100,7 @@ impl Viewer {
     }
 }
 
-/// The frames of what HLS lists.
+/// Returns the frames of everything that HLS lists.
 fn listed(fixture: &Fixture) -> Vec<Frame> {
     let ask = |request| {
         let asker = Asker {
@@ -109,7 +109,7 @@ fn listed(fixture: &Fixture) -> Vec<Frame> {
             now: fixture.now.get(),
             nonce: || 7,
         };
-        // As if it had waited in vain for more.
+        // As if the client had waited in vain for more.
         let _ = fixture.stream.ask_hls(request, &asker);
         match fixture.stream.look_again(request, &asker, true) {
             Ok(Look::Answer(answer)) => answer,
@@ -144,7 +144,7 @@ fn listed(fixture: &Fixture) -> Vec<Frame> {
     frames(&bytes)
 }
 
-/// Appends and pumps messages, each 10 ms after the one before.
+/// Appends and pumps messages, each 10 ms after the previous one.
 fn send(fixture: &Fixture, messages: &[(u32, Vec<u8>)]) {
     for (timestamp, payload) in messages {
         fixture.append(Kind::Video, *timestamp, payload);
@@ -243,12 +243,12 @@ fn slices_in_separate_messages_are_one_frame() {
         .filter(|got| got.is_video())
         .collect();
     let payloads: Vec<_> = got.iter().map(|got| got.payload.clone()).collect();
-    // What came before the first frame is of no use.
+    // Media before the first frame is of no use.
     assert_eq!(payloads, sent[1..]);
 
     let frames = viewer.frames();
     let whole = |first, other| units(&[first, other, other]);
-    // It wasn't known that the first one would have more slices, and the last one may continue.
+    // It wasn't known that the first frame would have more slices, and the last frame may continue.
     assert_eq!(frames[0].units, units(&[IDR]));
     assert_eq!(frames.len(), 100);
     for (index, frame) in frames[1..].iter().enumerate() {
@@ -329,8 +329,8 @@ fn a_frame_of_many_slices_across_blocks_is_copied_whole() {
     assert_eq!(viewer.units(), [units(&[&first]), whole.clone(), whole]);
 }
 
-/// Slices that seem to continue a frame, but come much later. The first frame that has slices is
-/// sent without them, and once more with them.
+/// Slices that seem to continue a frame, but arrive much later. The first frame that has slices is sent
+/// without them, and then again with them.
 #[test]
 fn slices_whose_first_is_lost_are_a_frame_of_their_own() {
     for (step, expected) in [(5, 3), (40, 5)] {

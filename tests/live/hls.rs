@@ -33,15 +33,15 @@ fn headers(fixture: &Fixture) {
     fixture.append(Kind::Audio, 0, AAC_HEADER);
 }
 
-/// Sends GOPs of two seconds, one after the other, from the present on.
+/// Sends GOPs of two seconds, one after another, starting now.
 fn gops(fixture: &Fixture, count: u32) {
     for _ in 0..count {
         fixture.gop(fixture.now.get() as u32, 50);
     }
 }
 
-/// A stream that is watched from the beginning. Segments 3 to 6 are listed, and 7 has all of its frames
-/// and three parts.
+/// Makes a stream that is watched from the beginning. Segments 3 to 6 are listed; segment 7 has all of
+/// its frames, and three parts.
 fn watched(blocks: usize) -> Fixture {
     let fixture = published(blocks);
     ask(&fixture);
@@ -51,7 +51,7 @@ fn watched(blocks: usize) -> Fixture {
     fixture
 }
 
-/// Sends a request for the playlist, whatever the answer.
+/// Requests the playlist and ignores the answer.
 fn ask(fixture: &Fixture) {
     let _ = listed(fixture);
 }
@@ -69,7 +69,7 @@ fn request(fixture: &Fixture, request: HlsRequest) -> Result<Look, Unavailable> 
     fixture.stream.ask_hls(request, &asker(fixture))
 }
 
-/// The playlist as a client gets it that waits in vain for a better one.
+/// Returns the playlist that a client receives after waiting in vain for a better one.
 fn playlist(fixture: &Fixture) -> Result<Playlist, Unavailable> {
     let media = HlsRequest::Media(None);
     let mut look = request(fixture, media)?;
@@ -82,7 +82,7 @@ fn playlist(fixture: &Fixture) -> Result<Playlist, Unavailable> {
     }
 }
 
-/// The listing, unless there is none yet.
+/// Returns the listing; `None` if there is none yet.
 fn listed(fixture: &Fixture) -> Option<Listing> {
     match request(fixture, HlsRequest::Media(None)) {
         Ok(Look::Answer(Answer::Playlist(playlist))) => Some(playlist.listing),
@@ -102,7 +102,7 @@ fn file(fixture: &Fixture, kind: FileKind) -> Result<Look, Unavailable> {
     request(fixture, HlsRequest::File(FileName { life: LIFE, kind }))
 }
 
-/// A reader of a segment or part, if there is one.
+/// Returns a reader of a segment or part, if it exists.
 fn reader(fixture: &Fixture, kind: FileKind) -> Option<FragmentReader> {
     match file(fixture, kind) {
         Ok(Look::Answer(Answer::Media(reader))) => Some(reader),
@@ -110,7 +110,7 @@ fn reader(fixture: &Fixture, kind: FileKind) -> Option<FragmentReader> {
     }
 }
 
-/// Reads up to `most` bytes onto the end of `bytes`. Returns how many there were.
+/// Reads up to `most` bytes and appends them to `bytes`. Returns their number.
 fn read(
     fixture: &Fixture,
     reader: &mut FragmentReader,
@@ -129,7 +129,7 @@ fn read(
     sent.map(Result::unwrap)
 }
 
-/// All bytes of a segment or part, read `step` at a time.
+/// Returns all bytes of a segment or part, read `step` bytes at a time.
 fn fetch(fixture: &Fixture, kind: FileKind, step: usize) -> Result<Vec<u8>, Evicted> {
     let mut reader = reader(fixture, kind).ok_or(Evicted)?;
     let len = reader.len;
@@ -139,7 +139,7 @@ fn fetch(fixture: &Fixture, kind: FileKind, step: usize) -> Result<Vec<u8>, Evic
     Ok(bytes)
 }
 
-/// The parts of a listed segment, one after the other.
+/// Returns the concatenated parts of a listed segment.
 fn parts(fixture: &Fixture, listing: &Listing, number: u64) -> Vec<u8> {
     let segments = listing.segments.iter().chain(&listing.open);
     let segment = segments.clone().find(|s| s.number == number).unwrap();

@@ -1,4 +1,4 @@
-//! Where a player starts, and what it is sent first.
+//! The position at which a player starts, and what it receives first.
 
 use brooklet::live::out::join::Join;
 
@@ -112,7 +112,7 @@ fn frames_that_come_while_a_player_waits_keep_their_timestamps() {
     let mut player = fixture.play(Join::Live);
     fixture.publish();
     fixture.headers();
-    // One read may bring several messages.
+    // One read may contain several messages.
     for index in 0..5 {
         fixture.audio(1_000 + index * 40, 100);
         fixture.frame(1_010 + index * 40, index == 0, 100);
@@ -207,7 +207,7 @@ fn an_empty_sequence_header_does_not_replace_a_good_one() {
     );
 }
 
-/// One read may bring several messages, which are all appended before any is sent.
+/// One read may contain several messages, which are all appended before any is sent.
 #[test]
 fn a_waiting_player_gets_everything_from_the_first_join_point_on() {
     for join in [Join::Live, Join::Gop, Join::Next] {
@@ -234,7 +234,7 @@ fn a_waiting_player_gets_everything_from_the_first_join_point_on() {
         fixture.pump();
         let frames = timestamps(&player.media(), Got::is_video);
         assert_eq!(frames, [20, 40, 60, 80, 100, 120, 140], "{join:?}, video");
-        // From here on it is like any other.
+        // From here on, the player is like any other.
         fixture.frame(160, false, 100);
         fixture.pump();
         assert_eq!(timestamps(&player.media(), Got::is_video), [160]);
@@ -278,7 +278,7 @@ fn timestamps_do_not_go_back_after_a_players_pause() {
     assert_eq!(frames, [78, 79, 80, 438, 439, 440]);
 }
 
-/// The data messages that a player received: timestamp and contents.
+/// Returns the data messages that a player received: timestamp and contents.
 fn data(got: Vec<Got>) -> Vec<(u32, Vec<u8>)> {
     let is_data = |got: &Got| got.type_id == 18;
     let all = got.into_iter().filter(is_data);
@@ -335,7 +335,7 @@ fn a_joiners_burst_brings_no_data_messages() {
         let got = player.got();
         assert!(got.iter().any(Got::is_keyframe));
         assert_eq!(data(got), [(1_120, b"after".to_vec())], "{join:?}");
-        // A pause is the same.
+        // A pause has the same effect.
         let pause = |is_paused| {
             let now = fixture.now.get();
             let act = |s: &mut brooklet::live::out::subscriber::Subscriber| s.set_paused(is_paused);

@@ -1,4 +1,4 @@
-//! What a publisher can make its stream keep outside the arena.
+//! The memory outside the arena that a publisher can make its stream keep.
 
 use std::sync::Arc;
 
@@ -15,18 +15,18 @@ use brooklet::rtmp::stream_key::StreamKey;
 
 use crate::fixture::{AAC_HEADER, AVC_HEADER, Fixture, TestSink};
 
-/// What a stream may take on the heap, in bytes, with as much in its headers as is allowed.
+/// The most bytes that a stream may occupy on the heap, with headers of the maximum length.
 const STREAM: i64 = 16 * 1024;
 
-/// What it takes at most if its headers are as short as real ones.
+/// The most bytes that a stream occupies if its headers are as short as those of real encoders.
 const USUAL: i64 = 7 * 1024;
 
-/// The bytes that are kept after all of this.
+/// Returns the number of bytes that are still allocated after `act`.
 fn kept(act: impl FnOnce()) -> i64 {
     measure(act).bytes_current
 }
 
-/// A sequence header of H.264 with this much behind it.
+/// An H.264 sequence header that is padded to `len` bytes, and contains a number.
 fn header(number: u32, len: usize) -> Vec<u8> {
     let mut header = AVC_HEADER.to_vec();
     header.extend(number.to_be_bytes());
@@ -110,7 +110,7 @@ fn headers_of_many_tracks_lie_in_the_arena() {
     assert!(kept < STREAM, "{kept}");
 }
 
-/// Players that stop in the middle of a header, each of another version.
+/// Players that stop in the middle of a header, each in a different version of the header.
 #[test]
 fn players_that_stop_inside_the_headers_keep_no_version_of_their_own() {
     const PLAYERS: u32 = 60;

@@ -1,4 +1,4 @@
-//! The log and its subscribers against a naive model that keeps everything.
+//! The log and its subscribers, compared with a naive model that keeps everything.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -149,8 +149,8 @@ proptest! {
         prop_assert_eq!(arena.free_blocks(), arena.total_blocks());
     }
 
-    /// However little the sockets take, what arrives is whole messages with the right bytes, in
-    /// order, and the only jumps are forward to keyframes.
+    /// Holds however little the sockets accept: complete messages with the right bytes arrive in order,
+    /// and the only jumps are forward to keyframes.
     #[test]
     fn players_get_whole_messages_and_jump_to_keyframes_only(
         blocks in 6..60usize,
@@ -162,7 +162,7 @@ proptest! {
         let fixture = Fixture::with(blocks, 0);
         fixture.publish();
         fixture.headers();
-        // Enough of them that messages are staged.
+        // Enough players for messages to be staged.
         let joins = [Join::Live, Join::Gop, Join::Next, Join::Live, Join::Live];
         let mut players: Vec<_> = joins
             .iter()

@@ -27,7 +27,7 @@ fn metadata(fixture: &Fixture, properties: &[(&str, f64)]) {
         .unwrap();
 }
 
-/// The property names of the metadata messages that a player received.
+/// Returns the property names of the metadata messages that a player received.
 fn metadata_of(player: &mut Player) -> Vec<Vec<String>> {
     let messages = player.got().into_iter().filter(|got| got.type_id == 18);
     messages
@@ -141,8 +141,8 @@ fn players_stay_and_timestamps_advance_by_the_time_away() {
     fixture.headers();
     fixture.gop(0, 2);
     let got = player.got();
-    // The last video frame had 10360 and the last audio frame 10370; the next comes 40 ms and 3 s
-    // later.
+    // The last video frame had timestamp 10360 and the last audio frame 10370; the next frame follows 40
+    // ms and 3 s later.
     let frames: Vec<_> = got.iter().filter(|got| got.is_video()).collect();
     assert!(
         frames[0].is_keyframe(),
@@ -266,7 +266,7 @@ fn a_stream_whose_publisher_does_not_come_back_ends() {
     let has_ended = true;
     assert_eq!(advance(), Outlook { has_ended, until });
     assert_eq!(fixture.end_of(&player), Some(PlayEnd::Finished));
-    // The player has time to take the last bytes and hang up. Then it is disconnected.
+    // The player has time to read the last bytes and hang up. Then it is disconnected.
     fixture.wait(2_999);
     assert_eq!(advance().until, until);
     assert!(!player.sink.is_shut.load(Ordering::Relaxed));
@@ -340,7 +340,7 @@ fn a_clock_jump_is_hidden_from_players_and_reported_once() {
     fixture.gop(10_000, 10);
     let before = player.media().len();
     fixture.frame(50_000_400, true, 1_000);
-    // In between, headers at timestamp 0, and new ones.
+    // In between, headers with timestamp 0, and new headers.
     fixture.headers();
     fixture.append(Kind::Video, 0, &[AVC_HEADER, b"other"].concat());
     let repair = ClockRepair {
@@ -387,7 +387,7 @@ fn after_a_takeover_only_the_new_publishers_media_is_reported() {
     assert_ne!(other, video);
     let mp3 = read(Medium::Audio, MP3);
     assert_eq!(told(), ([other, None], [other, mp3]));
-    // The same header again is its own, too.
+    // The same header sent again is also the publisher's own.
     fixture.append(Kind::Audio, 0, AAC_HEADER);
     assert_eq!(told(), ([other, audio], [other, audio]));
 }

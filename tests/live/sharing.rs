@@ -1,4 +1,4 @@
-//! Streams that share the memory.
+//! Streams that share the arena.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ impl Streams {
         Ok(camera)
     }
 
-    /// A stream that has nothing but one keyframe of some bytes.
+    /// Publishes a stream that consists of a single keyframe of `len` bytes.
     fn still(&self, name: usize, len: usize) -> Result<Camera, PublishRefused> {
         let mut camera = self.publish(name)?;
         camera.frame(true, len, self.now);
@@ -97,13 +97,13 @@ impl Camera {
         self.stream.pump(now);
     }
 
-    /// Sends the next of 25 frames per second, with keyframes of 90 KB every two seconds.
+    /// Sends the next frame, at 25 frames per second, with keyframes of 90 KB every two seconds.
     fn film(&mut self, now: u64) {
         let is_keyframe = self.frames % 50 == 0;
         self.frame(is_keyframe, if is_keyframe { 90_000 } else { 9_000 }, now);
     }
 
-    /// Whether a player that joins now is sent a frame at once.
+    /// Whether a player that joins now receives a frame immediately.
     fn can_be_joined(&self) -> bool {
         let sink = Arc::<TestSink>::default();
         let receiver = Receiver {
@@ -123,7 +123,7 @@ impl Camera {
     }
 }
 
-/// Films for some frames; returns how often a player could join.
+/// Sends some frames. Returns how often a player could join.
 fn film(streams: &mut Streams, camera: &mut Camera, frames: u32) -> u32 {
     let mut joinable = 0;
     for _ in 0..frames {
@@ -178,7 +178,7 @@ fn streams_without_a_publisher_give_up_their_blocks_first() {
             camera.frame(index % 250 == 0, 12_000, streams.now);
         }
     }
-    // All blocks but the reserve, half of it each.
+    // All blocks except the reserve, half of them for each stream.
     for camera in &cameras {
         assert!(camera.blocks() >= 184, "{}", camera.blocks());
     }
@@ -212,12 +212,12 @@ fn unwatched_streams_share_the_memory_for_hls() {
         // A keyframe each second: no segment is complete without the GOP before the newest.
         small.frame(index % 25 == 0, 2_000, streams.now);
         if index >= 500 && index % 25 == 0 {
-            // A segment of it takes 33 blocks, and ten of them are kept.
+            // A segment of this stream occupies 33 blocks, and ten segments are kept.
             listed(&cameras[0], streams.now);
         }
     }
     let (free, now) = (streams.settings.arena.free_blocks(), streams.now);
-    // The reserve is 128, and half as much is left beside.
+    // The reserve is 128 blocks, and half as many are left in addition.
     assert!((180..230).contains(&free), "{free} blocks are free");
     for camera in &cameras {
         let listing = listed(camera, now);
@@ -242,7 +242,7 @@ fn memory_kept_for_unwatched_hls_is_given_up_when_needed() {
         film(&mut streams, &mut unwatched, 1_000);
         assert!(unwatched.blocks() > 150, "{}", unwatched.blocks());
         let mut huge = streams.publish(1).unwrap();
-        // All but what the other's newest GOP takes.
+        // All blocks except those that the other stream's newest GOP occupies.
         let mut most = 0;
         for index in 0..440 {
             streams.now += 40;
@@ -275,7 +275,7 @@ fn a_huge_gop_takes_nothing_from_streams_with_small_ones() {
             }
         }
         let mut cameras: Vec<_> = (1..5).map(|name| streams.publish(name).unwrap()).collect();
-        // What fits beside them, and then what doesn't.
+        // First a length that fits in addition, then one that doesn't.
         for len in [9_200, 30_000] {
             for index in 0..500 {
                 streams.now += 40;

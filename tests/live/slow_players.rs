@@ -16,7 +16,7 @@ fn a_player_at_half_the_rate_skips_to_keyframes() {
     let mut fast = fixture.play(Join::Live);
     let mut skips = Vec::new();
     for index in 0..1_500u32 {
-        // 1000 bytes every 40 ms, of which the slow one takes 500.
+        // 1000 bytes every 40 ms, of which the slow player accepts 500.
         fixture.frame(index * 40, index % 25 == 0, 1_000);
         slow.sink.set_room(500);
         skips.extend(fixture.stream.pump(fixture.now.get()).skips);
@@ -97,7 +97,7 @@ fn a_player_in_the_middle_of_a_message_that_has_left_the_log_is_cut_off() {
 fn a_burst_of_the_publisher_does_not_count_as_lag() {
     let fixture = Fixture::published();
     let mut player = fixture.play(Join::Live);
-    // Five seconds of media at once, as after an outage. The socket takes a second's worth.
+    // Five seconds of media at once, as after an outage. The socket accepts one second's worth.
     player.sink.set_room(25_000);
     fixture.frame(0, true, 1_000);
     fixture.pump();
@@ -212,16 +212,16 @@ fn a_batch_waits_for_more_messages_but_never_delays_a_keyframe() {
         );
         fixture.wait(40);
     }
-    // The keyframe at once; then what comes in 350 ms; then the rest up to the next keyframe, at
-    // once.
+    // The keyframe immediately; then everything received within 350 ms; then the rest up to the next
+    // keyframe, at once.
     assert_eq!(sends[0], 1);
     assert_eq!(sends[1..10], [0, 0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(sends[10], 10);
     assert_eq!(sends[20], 10);
 }
 
-/// The kernel closes a connection whose client takes nothing, mostly before the socket was full for as
-/// long.
+/// The kernel closes a connection whose client accepts nothing, in most cases before the socket has been
+/// full for that long.
 #[test]
 fn a_player_that_the_kernel_gives_up_has_stalled() {
     let fixture = Fixture::published();
@@ -233,12 +233,12 @@ fn a_player_that_the_kernel_gives_up_has_stalled() {
         fixture.stream.with_subscriber(player.id, now, |s| act(s))
     };
     assert!(act(&paused, &mut |s| s.set_paused(true)).is_ok());
-    // One whose client is gone without a word: nothing was on its way to it.
+    // A player whose client vanished silently: nothing was on its way to the client.
     let end = act(&paused, &mut |s| s.lose(ErrorKind::TimedOut));
     assert_eq!(end, Err(PlayEnd::Io(ErrorKind::TimedOut)));
     let end = act(&reset, &mut |s| s.lose(ErrorKind::ConnectionReset));
     assert_eq!(end, Err(PlayEnd::Io(ErrorKind::ConnectionReset)));
-    // A send may fail before the connection's thread has said what its read has found.
+    // A send may fail before the connection's thread has reported the result of its read.
     let end = act(&live, &mut |s| s.lose(ErrorKind::BrokenPipe));
     assert_eq!(end, Err(PlayEnd::Io(ErrorKind::BrokenPipe)));
     let end = act(&live, &mut |s| s.lose(ErrorKind::TimedOut));

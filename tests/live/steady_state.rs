@@ -19,7 +19,7 @@ use brooklet::rtmp::server_session::Dialect;
 use crate::files::SMALL;
 use crate::fixture::{AAC_HEADER, Fixture, TestSink};
 
-/// A message: its type and payload.
+/// A message, as its type and its payload.
 type Message = (u8, Vec<u8>);
 
 /// Video frames of several chunks, and audio.
@@ -32,7 +32,7 @@ fn legacy(index: u32) -> Message {
     filled(type_id, tag, len, index)
 }
 
-/// The same in forms that players don't receive as they came.
+/// The same media in forms that players don't receive unchanged.
 fn enhanced(index: u32) -> Message {
     let (type_id, tag, len): (_, &[u8], _) = match index % 12 {
         0 if index % 60 == 0 => (9, b"\x91avc1\0\0\0", 40_000),
@@ -89,7 +89,7 @@ fn receiver(framing: Framing, capabilities: Capabilities) -> Receiver {
     }
 }
 
-/// Receivers of files, one of each kind.
+/// Receivers of files, one for each kind of file.
 fn files() -> Vec<Receiver> {
     let everything = Capabilities::everything();
     let of_carrier = |carrier| {
@@ -138,7 +138,7 @@ fn relaying_flv_and_mp4_over_http_and_websocket_allocates_nothing() {
     }
 }
 
-/// Returns how many bytes of the measured messages each receiver was sent.
+/// Returns the number of bytes of the measured messages that each receiver was sent.
 fn relay_a_thousand_messages_to(receivers: &[Receiver], message: fn(u32) -> Message) -> Vec<usize> {
     let fixture = Fixture::new();
     fixture.publish();
@@ -196,7 +196,7 @@ fn relay_a_thousand_messages_to(receivers: &[Receiver], message: fn(u32) -> Mess
     assert_eq!(allocations.count_total, 0);
     let sent = sinks.iter().zip(before).map(|(sink, b)| sink.len() - b);
     let sent: Vec<_> = sent.collect();
-    // Some of it is left out for receivers that can't take it.
+    // Some messages are left out for receivers that can't handle them.
     assert!(sent.iter().all(|sent| *sent > measured.len() / 2));
     sent
 }

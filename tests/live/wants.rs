@@ -1,4 +1,4 @@
-//! Players that pause, and that want only some of the media.
+//! Players that pause, or that want only some of the media.
 
 use brooklet::live::out::join::Join;
 use brooklet::live::out::subscriber::PlayEnd;

@@ -1,4 +1,4 @@
-//! Keys, users and networks, as RTMP clients see them.
+//! Access by keys, users and networks, as seen by RTMP clients.
 
 use brooklet::config::{Access, Key, Network};
 use brooklet::{Config, Server};
@@ -23,7 +23,7 @@ fn guarded(publish: Access, play: Access) -> Server {
     server(Config::default().publish(publish).play(play))
 }
 
-/// Checks that the client is sent this refusal and nothing after it.
+/// Checks that the client receives this refusal, and nothing after it.
 fn assert_refused(client: &mut Client, (level, code): (&str, &str), description: &str) {
     let status = client.wait_for_status();
     let got = (&*status.0, &*status.1, &*status.2);
@@ -160,8 +160,8 @@ fn delayed_failures_delay_nobody_else_and_end_with_the_server() {
     for _ in 0..5 {
         assert_refused(&mut guess("door?key=guess"), REFUSED_PUBLISH, WRONG_KEY);
     }
-    // From now on each attempt is delayed, on its own thread; attempts that find no free place are
-    // refused.
+    // From now on each attempt is delayed, on its own thread; attempts that find no free place to wait
+    // are refused.
     let mut waiting: Vec<_> = (0..9).map(|_| guess("door?key=guess")).collect();
     // A client with the right key isn't delayed, whatever its address.
     let mut knowing = guess("door?key=pub-key");
@@ -206,7 +206,7 @@ fn a_key_is_not_printed_when_too_many_attempts_wait() {
     assert_eq!(line, None);
 }
 
-/// The name that a viewer would play who copied the publisher's URL with a typo.
+/// The name is what a viewer would play after copying the publisher's URL with a typo.
 #[test]
 fn a_name_that_was_never_published_is_not_printed_where_there_are_keys() {
     let server = Brooklet::start(&["--log", "trace", "--publish-key", "s3cret-one"]);
@@ -225,13 +225,13 @@ fn a_name_that_was_never_published_is_not_printed_where_there_are_keys() {
     let printed = server.printed();
     let mut lines = printed.lines().chain(connections.lines());
     assert_eq!(lines.find(|line| line.contains("s3c")), None);
-    // Once it was published, the name is known not to be a key.
+    // Once the name has been published, it is known not to be a key.
     let _publisher = Client::publishing(address, "live", "door?key=s3cret-one");
     let _player = Client::playing(address, "live", "door");
     server.wait_for_log(" live/door: playing to ", 1);
 }
 
-/// Whatever is wrong, and at every log level.
+/// Holds for every mistake, and at every log level.
 #[test]
 fn no_key_is_ever_printed() {
     const KEYS: [&str; 4] = ["s3cret-one", "s3cret-two", "s3cret-own", "s3cret-pw"];
@@ -270,7 +270,7 @@ fn no_key_is_ever_printed() {
         ] {
             let [app, name] = [app, name].map(|text| text.replace("KEY", key));
             for is_publisher in [true, false] {
-                // Each from an address of its own, so that none is delayed.
+                // Each attempt is made from a different address, so that none is delayed.
                 count += 1;
                 let local =
                     std::net::Ipv4Addr::new(127, 1, (count / 100) as u8, (count % 100) as u8 + 1);

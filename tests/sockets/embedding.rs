@@ -26,7 +26,7 @@ fn received(stream: &mut Attached) -> &StreamMessage {
     message.expect("there is a message in time")
 }
 
-/// The number of a frame, see `Client::send_frame`.
+/// Returns the number of a frame; see `Client::send_frame`.
 fn number(message: &StreamMessage) -> u32 {
     u32::from_be_bytes(message.payload()[5..9].try_into().unwrap())
 }
@@ -96,7 +96,7 @@ fn an_attached_program_that_is_too_slow_skips_to_a_newer_keyframe() {
         camera.send_frame(sent, sent * 5, sent % 10 == 0, 500);
         server.streams()[0].report.skips > 0
     });
-    // One message waited in its inbox.
+    // One message was waiting in the inbox.
     let next = number(received(&mut stream));
     assert!(next <= 3, "{next}");
     let message = received(&mut stream);

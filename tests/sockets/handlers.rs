@@ -1,4 +1,4 @@
-//! An embedding program decides, and is notified of everything once.
+//! An embedding program that makes decisions, and is notified of every event once.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,7 +11,7 @@ use brooklet::{Client as Peer, Config, Handler, Refusal, Server, StreamRequest};
 
 use crate::client::{Client, on_free_ports, wait_until};
 
-/// Records what it is asked and notified of; refuses apps and names that begin with "no".
+/// A handler that records questions and notifications, and refuses apps and names that begin with "no".
 #[derive(Default)]
 struct Witness(Mutex<Vec<String>>);
 
@@ -28,7 +28,7 @@ impl Witness {
             .clone()
     }
 
-    /// Waits for notifications that come after a client is gone.
+    /// Waits for notifications that arrive after a client is gone.
     fn assert_heard(&self, expected: &[&str]) {
         wait_until("everything was heard", || {
             self.lines().len() >= expected.len()

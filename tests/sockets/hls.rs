@@ -21,7 +21,7 @@ fn http(server: &Server) -> HttpClient {
     HttpClient::connect(server.http_addresses()[0])
 }
 
-/// A publisher of `live/door`, and how many frames were sent.
+/// A publisher of `live/door`, and the number of frames that it has sent.
 struct Camera {
     client: Client,
     frames: u32,
@@ -59,7 +59,7 @@ impl Camera {
                 .send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
             self.frames += 1;
         }
-        // Once this is answered, all frames have been taken.
+        // Once this command is answered, the server has processed all frames.
         let arguments = Vec::new();
         self.client
             .send_command(0, "createStream", 9.0, Value::Null, arguments);
@@ -67,7 +67,8 @@ impl Camera {
     }
 }
 
-/// The lines of a playlist that are URIs, and the URIs within tags that begin like this.
+/// Returns the lines of a playlist that are URIs, or, if `tag` isn't empty, the URIs in tags that begin
+/// with it.
 fn uris<'a>(playlist: &'a str, tag: &str) -> Vec<&'a str> {
     let lines = playlist.lines();
     if tag.is_empty() {
@@ -84,7 +85,8 @@ fn get_ok(client: &mut HttpClient, target: &str) -> Answer {
     answer
 }
 
-/// The media playlist, once it has been requested at the start and lists all GOPs since.
+/// Returns the media playlist, after requesting it at the start and publishing all the GOPs that it then
+/// lists.
 fn media_playlist(client: &mut HttpClient, camera: &mut Camera) -> String {
     get_ok(client, "/live/door.m3u8");
     camera.frames(140);
@@ -146,7 +148,7 @@ fn a_playlist_leads_to_segments_and_these_are_their_parts() {
     );
 }
 
-/// A segment of 3 MB whose first reader stops reading.
+/// The segment has 3 MB, and its first reader stops reading.
 #[test]
 fn a_reader_that_stops_within_a_segment_delays_nobody_and_gets_the_rest_later() {
     let server = server(Config::default());
@@ -288,7 +290,7 @@ fn a_stream_without_anything_for_mp4_has_no_playlist() {
     });
 }
 
-/// Metadata of `len` bytes, as encoders send it.
+/// Returns metadata of `len` bytes, in the form that encoders send.
 fn metadata(len: usize) -> Vec<u8> {
     let mut payload =
         b"\x02\0\x0d@setDataFrame\x02\0\x0aonMetaData\x08\0\0\0\x01\0\x07encoder\x02".to_vec();
@@ -334,7 +336,7 @@ fn the_metadata_of_usual_encoders_fits_the_allowance() {
     }
 }
 
-/// Notes who plays and stops; lets nobody play `live/private`.
+/// A handler that records who plays and stops, and lets nobody play `live/private`.
 #[derive(Default)]
 struct Witness(Mutex<Vec<String>>);
 
@@ -391,7 +393,7 @@ fn a_handler_is_asked_once_for_each_viewer_and_notified_when_it_has_gone() {
         lines().len() == 5
     });
     assert_eq!(lines()[3..], ["#2 stop live/door"; 2]);
-    // A server that stops ends what goes on.
+    // A server that stops ends the remaining plays.
     get_ok(&mut http(&server), "/live/door.m3u8");
     assert_eq!(lines().len(), 6);
     server.stop();

@@ -1,4 +1,4 @@
-//! Requests over HTTP, one after the other and all at once.
+//! Requests over HTTP, one after another and all at once.
 
 use std::error::Error;
 use std::io;
@@ -243,8 +243,8 @@ fn the_page_of_a_stream_names_its_files() {
     assert_eq!(client.get("/live/page/player.js").status, 404);
 }
 
-/// The format of RFC 9110, 5.6.7. The value itself is printed, to be compared by eye with the
-/// machine's clock.
+/// Whether a text has the format of RFC 9110, 5.6.7. The value itself is printed, to be compared
+/// manually with the machine's clock.
 fn is_date(text: &str) -> bool {
     let shape = |c: char| match c {
         '0'..='9' => '1',
@@ -321,7 +321,7 @@ fn malformed_requests_are_refused_and_their_connection_closed() {
         ),
     ] {
         let mut client = http(&server);
-        // What follows is never taken for another request.
+        // The bytes that follow are never treated as another request.
         client.send([request, "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"].concat());
         let answer = client.answer();
         assert_eq!(answer.status, status, "{request}");
@@ -382,7 +382,7 @@ fn a_connection_between_two_requests_makes_room_for_a_new_one() {
     let mut idle: Vec<_> = (0..16)
         .map(|_| {
             let mut client = http(&server);
-            // Having been answered gives no right to stay.
+            // An answered request gives the client no right to keep its place.
             assert_eq!(client.get("/healthz").status, 200);
             client
         })
@@ -452,7 +452,7 @@ fn every_file_of_a_stream_that_is_not_live_gets_the_same_answer() {
         }
     };
     ask(&mut client, "nobody");
-    // A player waits for it.
+    // A player waits for the stream.
     let _player = Client::playing(server.rtmp_addresses()[0], "live", "awaited");
     ask(&mut client, "awaited");
 }
@@ -463,7 +463,7 @@ fn the_page_is_served_only_at_paths_of_streams() {
     let open = server(Config::default());
     for (path, expected) in [
         ("/", 200),
-        // The page waits for them.
+        // The page waits for these streams.
         ("/live/cam", 200),
         ("/live/cam/main", 200),
         ("/foo", 404),
@@ -478,13 +478,13 @@ fn the_page_is_served_only_at_paths_of_streams() {
     ] {
         assert_eq!(status(&open, path), expected, "{path}");
     }
-    // A name of one part, while there is such a stream.
+    // A name of one part, while such a stream exists.
     let _waiting = Client::playing(open.rtmp_addresses()[0], "", "bar");
     assert_eq!(status(&open, "/bar"), 404);
     let _camera = Client::publishing(open.rtmp_addresses()[0], "", "foo");
     assert_eq!(status(&open, "/foo"), 200);
 
-    // Where a key is required, nobody learns which streams exist.
+    // If a key is required, clients don't learn which streams exist.
     let locked = server(
         Config::default().play(Access::default().keys(vec![Key::parse("watch-4711").unwrap()])),
     );

@@ -1,4 +1,4 @@
-//! Keys, users and the API key, as HTTP clients see them.
+//! Access by keys, users and the API key, as seen by HTTP clients.
 
 mod origins;
 
@@ -22,11 +22,11 @@ const API_KEY: &str = "Basic dmlld2VyOmFwaS1rZXk=";
 fn keyed() -> Config {
     Config::default()
         .play(Access::default().keys(vec![Key::parse("play-key").unwrap()]))
-        // Each request has a connection of its own.
+        // Each request uses a separate connection.
         .max_connect_rate(1000)
 }
 
-/// Sends a request on a connection of its own.
+/// Sends a request on a new connection.
 fn ask(server: &Server, method: &str, target: &str, headers: &str) -> Answer {
     let mut client = HttpClient::connect(server.http_addresses()[0]);
     client.request(method, target, &format!("Connection: close\r\n{headers}"));
@@ -41,7 +41,7 @@ fn get(server: &Server, target: &str, authorization: &str) -> Answer {
     ask(server, "GET", target, &header)
 }
 
-/// A publisher that has sent a frame.
+/// Connects a publisher, and sends a frame.
 fn camera(server: &Server) -> Client {
     let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     camera.send_headers();
@@ -65,9 +65,9 @@ fn a_key_is_shown_in_the_query_or_as_a_password() {
         ("/live/door/0badcafe-0.mp4", 404),
         ("/live/door/0badcafe-0.m4s", 404),
     ] {
-        // One server for each, since the sixth failure would be delayed.
+        // A server for each target, since the sixth failure would be delayed.
         let server = server(keyed());
-        // A playlist that there isn't yet would be waited for.
+        // A request for a playlist that doesn't exist yet would wait.
         let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
         camera.send_message(9, 1, 0, AVC_320X240);
         camera.send_message(8, 1, 0, AAC_HEADER);
@@ -76,7 +76,7 @@ fn a_key_is_shown_in_the_query_or_as_a_password() {
             camera.send_frame(1 + number, number * 40, number % 50 == 0, 500);
             camera.send_message(8, 1, number * 40, b"\xAF\x01\x21\x10\x05");
         }
-        // What a player has received is there for files, too.
+        // Data that a player has received is available for files, too.
         let mut player = Client::playing(
             server.rtmp_addresses()[0],
             "live",
@@ -98,7 +98,7 @@ fn a_key_is_shown_in_the_query_or_as_a_password() {
         assert_eq!((wrong.status, wrong.text()), told, "{target}");
         let wrong = get(&server, &format!("{target}?key=wrong-key"), "");
         assert_eq!(wrong, denied, "{target}");
-        // A browser asks for permission first, without the credentials that it will show then.
+        // A browser first asks for permission, without the credentials that it will send then.
         assert_eq!(ask(&server, "OPTIONS", target, "").status, 204, "{target}");
         // All that there would be, apart from media without end.
         let head = |query: &str, authorization: &str| {
@@ -177,7 +177,7 @@ fn malformed_authorization_fields_end_nothing() {
         let shown = String::from_utf8_lossy(&field).into_owned();
         assert_eq!(answer.status, 401, "{shown}");
     }
-    // 8 KiB of it are too much for a head.
+    // A value of 8 KiB is too long for a head.
     let too_long = format!("Authorization: Basic {}\r\n", "QUFB".repeat(2048));
     assert_eq!(
         ask(&server, "GET", "/live/door/frame.mp4", &too_long).status,
@@ -244,7 +244,7 @@ fn an_api_key_is_required_even_on_this_machine() {
         );
         assert_eq!(is_admitted(&delete), is_right, "{query} {authorization}");
     }
-    // A browser that has the key as a password doesn't send it for pages of other sites.
+    // A browser that has the key as a password doesn't send it on behalf of other sites' pages.
     for (origin, is_right) in [("http://localhost", true), ("http://evil.example", false)] {
         let headers = format!("Authorization: {API_KEY}\r\nOrigin: {origin}\r\n");
         for (method, target) in [
@@ -399,7 +399,7 @@ fn wrong_keys_for_the_state_are_logged() {
         client.request("GET", target, &field);
         client.answer();
     };
-    // Right ones, each where it counts, and none.
+    // Valid keys, each where it is accepted, and no key.
     ask("/api/v1/streams?key=play-key", "none");
     ask("/metrics", "Bearer api-key");
     ask("/api/v1/connections", API_KEY);

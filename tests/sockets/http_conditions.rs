@@ -1,4 +1,4 @@
-//! Conditional requests: for what has changed, and for a range of what hasn't.
+//! Conditional requests, for content that has changed, and for a range of content that hasn't.
 
 use brooklet::rtmp::amf0::Value;
 use brooklet::{Config, Server};
@@ -9,7 +9,7 @@ use crate::common::http::{Answer, HttpClient};
 const MASTER: &str = "/live/door.m3u8";
 const MEDIA: &str = "/live/door/media.m3u8";
 
-/// A publisher with GOPs of two seconds, its progress, and a client.
+/// A publisher with GOPs of two seconds, its progress, and an HTTP client.
 struct Scene {
     _server: Server,
     camera: Client,
@@ -45,7 +45,7 @@ impl Scene {
                 .send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
             self.frames += 1;
         }
-        // Once this is answered, all frames have been taken.
+        // Once this command is answered, the server has processed all frames.
         self.camera
             .send_command(0, "createStream", 9.0, Value::Null, Vec::new());
         self.camera.wait_for_command("_result");
@@ -61,7 +61,7 @@ impl Scene {
         self.client.bodiless_answer()
     }
 
-    /// The paths of an init segment, a segment and a part, all of them complete.
+    /// Returns the paths of an init segment, a segment and a part, all of them complete.
     fn names(&mut self) -> [String; 3] {
         let text = self.get(&format!("{MEDIA}?_HLS_msn=4"), "").text();
         let uri = |begins: &str| {
@@ -114,7 +114,7 @@ fn a_representation_that_the_client_has_is_not_sent_again() {
         }
         assert_eq!(scene.head(&target, "").head, whole.head, "{target}");
     }
-    // A condition on what doesn't exist is 404, too.
+    // A conditional request for something that doesn't exist is answered with 404, too.
     for target in ["/live/door/00000000-1.m4s", "/live/nobody.m3u8"] {
         assert_eq!(
             scene.get(target, "If-None-Match: *\r\n").status,
@@ -147,7 +147,7 @@ fn the_tag_of_a_playlist_changes_with_it() {
         // Another part, then other segments.
         scene.frames(15 + 35 * round);
     }
-    // Others get a playlist as Apple's player does, with gaps.
+    // Other clients get a playlist with gaps, like Apple's player.
     let tag = scene.get(MEDIA, "").header("etag").unwrap().to_owned();
     let apple = scene.get(MEDIA, "User-Agent: AppleCoreMedia/1.0\r\n");
     let is_same = apple.body == scene.get(MEDIA, "").body;

@@ -1,4 +1,4 @@
-//! Viewers of FLV and fragmented MP4 over HTTP and WebSockets, on real sockets.
+//! Viewers of FLV and fragmented MP4 over HTTP and WebSocket, on real sockets.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ const STEP: u32 = 40;
 /// The number of video frames from one keyframe to the next.
 const GOP: u32 = 25;
 
-/// A path, and how it is requested.
+/// A path, and the function that requests it.
 type Way = (&'static str, fn(SocketAddr, &str) -> Viewer);
 
 /// All ways to watch a stream.
@@ -28,7 +28,7 @@ const WAYS: [Way; 4] = [
     ("/live/door.mp4", Viewer::of_websocket),
 ];
 
-/// A publisher, the number of its next frame, and its clock.
+/// A publisher, and the number of its next frame, from which the timestamp follows.
 struct Camera {
     client: Client,
     next: u32,
@@ -42,7 +42,7 @@ impl Camera {
         Camera { client, next: 0 }
     }
 
-    /// Sends a video frame of `len` bytes and an audio frame; returns the number of the former.
+    /// Sends a video frame of `len` bytes and an audio frame. Returns the number of the video frame.
     fn frame(&mut self, len: usize) -> u32 {
         let (number, time) = (self.next, self.next * STEP);
         self.client.send_frame(number, time, number % GOP == 0, len);
@@ -245,7 +245,7 @@ fn a_websocket_answers_pings_and_the_close_while_frames_go_on() {
         viewer.next_frame();
         for round in 0..3 {
             viewer.send_message(opcode::PING, &[b'a', round]);
-            // What a page may send is ignored, and does no harm.
+            // Messages from a page are ignored and do no harm.
             viewer.send_message(opcode::TEXT, b"hello");
             let number = camera.frame(70_000);
             while viewer.next_frame().number != number {}
@@ -354,8 +354,8 @@ fn clients_that_stay_after_the_end_are_disconnected_within_seconds() {
     for viewer in &mut viewers {
         while viewer.next().is_some() {}
     }
-    // A connection that waits for its next request is kept for 15 s, so it outlives them, unless their
-    // threads sleep on until their next tick after 20 s.
+    // A connection that waits for its next request is kept for 15 s, so it outlives the viewers, unless
+    // their threads sleep until their next tick after 20 s.
     let mut idle = HttpClient::connect(http);
     assert_eq!(idle.get("/").status, 200);
     wait_until("only one is left", || server.connection_count() == 1);
@@ -363,11 +363,12 @@ fn clients_that_stay_after_the_end_are_disconnected_within_seconds() {
     player.until_closed();
 }
 
-/// Checks what a viewer saw that reads too little: newer frames only, and jumps only to keyframes.
+/// Checks the frames of a viewer that reads too slowly: only newer frames, and jumps only to keyframes.
 fn assert_jumps(seen: &[Frame], who: &str) {
     let mut jumps = 0;
     for pair in seen.windows(2) {
-        // Media that arrive faster than time passes get another clock. Where it begins, two may be equal.
+        // Media that arrives faster than time passes gets a new clock. Where it begins, two timestamps
+        // may be equal.
         let is_newer = pair[0].number < pair[1].number && pair[0].time <= pair[1].time;
         assert!(is_newer, "{who}: {pair:?}");
         if pair[1].number != pair[0].number + 1 {
@@ -378,7 +379,7 @@ fn assert_jumps(seen: &[Frame], who: &str) {
     println!("{who}: {} pictures, {jumps} jumps", seen.len());
 }
 
-/// Publishes frames of 16 KB while viewers of each kind read everything, and others read every
+/// Publishes frames of 16 KB while viewers of each kind read everything, and other viewers read every
 /// third frame or nothing at all.
 fn publish_to_good_and_bad(
     (rtmp, http): (SocketAddr, SocketAddr),
@@ -415,8 +416,8 @@ fn publish_to_good_and_bad(
         assert_jumps(&seen, &format!("{}, slow", WAYS[index].0));
         assert!(seen.len() < frames as usize * 2 / 3);
     }
-    // Most were in the middle of a frame that has left the log. The others were not, and get the
-    // newest ones.
+    // Most viewers were in the middle of a frame that has left the log. The others receive the newest
+    // frames.
     for (index, viewer) in stuck.iter_mut().enumerate() {
         let mut seen = Vec::new();
         for frame in viewer.frames() {
@@ -434,15 +435,15 @@ fn publish_to_good_and_bad(
 
 #[test]
 fn slow_viewers_cost_the_others_nothing() {
-    /// The length of a frame of the other stream, whose GOP takes a quarter of the memory.
+    /// The length of a frame in the other stream, whose GOP occupies a quarter of the memory.
     const LEN: usize = 40_000;
 
     let server = server(Config::default().memory(4 << 20));
     let (rtmp, http) = addresses(&server);
     let mut other = None;
     let mut joined = 0;
-    // What the slow viewers make the stream keep is the stream's as long as nothing else needs it.
-    // Then another stream gets its share at once, and its viewers a whole GOP.
+    // The history that slow viewers make the stream keep belongs to the stream as long as it isn't
+    // needed elsewhere. Then another stream gets its share immediately, and its viewers a whole GOP.
     publish_to_good_and_bad((rtmp, http), 1_500, |number| {
         if number < 700 {
             return;

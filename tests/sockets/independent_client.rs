@@ -1,4 +1,4 @@
-//! An independent implementation: `rml_rtmp` publishes and plays.
+//! An independent implementation of RTMP, `rml_rtmp`, that publishes and plays.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -73,7 +73,7 @@ impl Peer {
     fn wait_for(&mut self, is_it: impl Fn(&ClientSessionEvent) -> bool) -> ClientSessionEvent {
         loop {
             if let Some(index) = self.events.iter().position(&is_it) {
-                // Nothing before it was waited for.
+                // Earlier events weren't waited for.
                 return self.events.drain(..=index).last().unwrap();
             }
             let mut buffer = [0; 65_536];

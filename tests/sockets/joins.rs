@@ -1,4 +1,4 @@
-//! Joins at random places of a long GOP.
+//! Joins at random points of a long GOP.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use brooklet::{Config, Server};
 use crate::client::{Client, server};
 use crate::common::random::Random;
 
-/// Frames of a 10 s GOP, at 30 per second, with the sizes of a 4 Mbit/s stream.
+/// The number of frames in a GOP of 10 s, at 30 per second, with the sizes of a 4 Mbit/s stream.
 const GOP: u32 = 300;
 
 fn timestamp(number: u32) -> u32 {
@@ -15,9 +15,10 @@ fn timestamp(number: u32) -> u32 {
 }
 
 struct Joins {
-    /// The times from `play` to the whole first keyframe.
+    /// The times from `play` until the first keyframe is complete.
     first_keyframe: Vec<Duration>,
-    /// Stream time in ms between the newest message sent at the join and the publisher's newest.
+    /// The stream time in ms between the newest message sent at the join and the publisher's newest
+    /// message.
     behind: Vec<u32>,
 }
 
@@ -65,7 +66,7 @@ fn hundred_joins(server: &Server, join: &str) -> Joins {
     joins
 }
 
-/// Takes some seconds: 200 joins, before each of which up to 300 frames are relayed.
+/// This test takes some seconds: 200 joins, with up to 300 relayed frames before each.
 #[test]
 fn a_hundred_joins_get_the_keyframe_at_once_and_end_at_the_live_edge() {
     let server = server(Config::default().max_connect_rate(1_000));

@@ -1,4 +1,4 @@
-//! Timeouts, caps, and clients that speak another protocol.
+//! Timeouts, limits, and clients that speak another protocol.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
@@ -10,7 +10,7 @@ use brooklet::{Config, Server};
 
 use crate::client::{Client, DEADLINE, read_until_closed, server, wait_until};
 
-/// A server on which only one of the three timeouts ends anything before a test gives up.
+/// Starts a server on which only one of the three timeouts can end a connection before a test gives up.
 fn server_with_timeouts(handshake: Duration, command: Duration, idle: Duration) -> Server {
     server(
         Config::default()
@@ -20,10 +20,11 @@ fn server_with_timeouts(handshake: Duration, command: Duration, idle: Duration) 
     )
 }
 
-/// A timeout that ends before the test's deadline, with enough time for what a client does first.
+/// A timeout that expires before the test's deadline, but leaves enough time for what a client does
+/// first.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// A timeout that ends after the test's deadline.
+/// A timeout that expires after the test's deadline.
 const LONG: Duration = DEADLINE.saturating_mul(10);
 
 #[test]
@@ -72,7 +73,7 @@ fn a_trickle_of_bytes_does_not_stretch_the_handshake() {
     let mut trickle = TcpStream::connect(server.rtmp_addresses()[0]).unwrap();
     trickle.set_nodelay(true).unwrap();
     let mut sent = 0;
-    // One byte every 5 ms: all of them would take 8 s.
+    // One byte every 5 ms: sending all of them would take 8 s.
     wait_until("it is closed", || {
         sent += 1;
         trickle.write_all(&[3]).is_err()
@@ -106,13 +107,14 @@ fn connections_are_capped_in_all_and_per_address() {
         let _one = Client::publishing(address, "live", "door");
         let two = Client::playing(address, "live", "door");
         let mut refused = TcpStream::connect(address).unwrap();
-        // If the server took it, the handshake would be answered.
+        // If the server accepted the connection, it would answer the handshake.
         let _ = refused.write_all(&[3; 1537]);
         assert!(read_until_closed(&refused).is_empty());
         drop(two);
         wait_until("one is gone", || server.connection_count() == 1);
         let mut three = Client::connected(address, "live");
-        // A client that has asked for nothing yet makes room, even for one of its own address.
+        // A client that hasn't requested anything yet makes room, even for another client from the same
+        // address.
         let _four = Client::playing(address, "live", "door");
         assert!(three.until_closed().is_empty());
     }
@@ -124,12 +126,12 @@ fn only_the_address_that_connects_too_often_is_closed() {
     let address = server.rtmp_addresses()[0];
     let is_refused = || {
         let mut socket = TcpStream::connect(address).unwrap();
-        // If the server takes it, the handshake is answered.
+        // If the server accepts the connection, it answers the handshake.
         let _ = socket.write_all(&[3; 1537]);
         let _ = socket.shutdown(Shutdown::Write);
         read_until_closed(&socket).is_empty()
     };
-    // Two may come at once. The next attempts are faster than one per second.
+    // Two connections may be opened at once. The next attempts are faster than one per second.
     wait_until("one is refused", is_refused);
     Client::handshaken_from(Ipv4Addr::new(127, 0, 0, 2), address).connect("live");
     // The allowance fills up again.
@@ -166,7 +168,7 @@ fn the_oldest_idle_connection_makes_room_for_a_new_one() {
     assert_eq!(player.wait_for_media().number(), 7);
 }
 
-/// Loopback addresses for tests with several clients.
+/// Returns a loopback address, for tests with several clients.
 fn host(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(127, 0, 0, number)
 }
@@ -192,10 +194,10 @@ fn a_player_of_a_name_never_published_makes_room_for_a_publisher() {
     publisher.send_headers();
     publisher.send_frame(7, 0, true, 500);
     waiting.remove(0).until_closed();
-    // The one that waited for this stream watches it.
+    // The player that waited for this stream now watches it.
     let mut watching = waiting.remove(4);
     assert_eq!(watching.wait_for_media().number(), 7);
-    // From now on it keeps its place.
+    // From now on, the player keeps its place.
     let _more: Vec<_> = (0..20).map(|_| wait_for(4, "nothing")).collect();
     publisher.send_frame(8, 40, false, 500);
     assert_eq!(watching.wait_for_media().number(), 8);
@@ -227,8 +229,8 @@ fn viewers_leave_places_for_publishers_and_share_the_rest_by_address() {
         play(2).is_none(),
         "the address with most viewers gets no more"
     );
-    // Another address gets its share, until both have equally many. A displaced viewer may take a
-    // moment to go.
+    // Another address gets its share, until both have the same number. A displaced viewer may take a
+    // moment to disconnect.
     let mut few = Vec::new();
     wait_until("seven of the other address watch", || {
         few.extend(play(3));
@@ -239,7 +241,7 @@ fn viewers_leave_places_for_publishers_and_share_the_rest_by_address() {
         let mut player = player;
         player.until_closed();
     }
-    // None of them keeps a publisher out.
+    // None of the viewers keeps a publisher out.
     let mut other = Client::publishing(address, "live", "gate");
     other.send_headers();
     publisher.send_headers();
@@ -275,9 +277,9 @@ fn a_publisher_fills_the_arena_and_goes_on_within_it() {
     assert!(blocks * BLOCK_LEN <= MEMORY);
     let mut publisher = Client::publishing(address, "live", "door");
     publisher.send_headers();
-    // 40 MB of one GOP through 8 MiB of blocks. Without viewers and HLS the log is emptied once it is
-    // full, and nothing more is kept before the next keyframe: then it takes further GOPs to look at it
-    // just before that.
+    // 40 MB of one GOP pass through 8 MiB of blocks. Without viewers and HLS, the log is emptied once it
+    // is full, and nothing more is kept until the next keyframe, so it takes several GOPs to observe the
+    // log just before that.
     let mut least_free = blocks;
     let mut number = 0;
     while number < 400 || least_free >= blocks / 4 && number < 4_000 {
@@ -286,7 +288,7 @@ fn a_publisher_fills_the_arena_and_goes_on_within_it() {
         least_free = least_free.min(server.blocks().0);
         number += 1;
     }
-    // One eighth is kept for messages under assembly.
+    // One eighth is reserved for messages under assembly.
     assert!(least_free < blocks / 4, "{least_free} of {blocks} are free");
     let mut player = Client::playing(address, "live", "door");
     publisher.send_frame(number, number * 40, true, 1_000);

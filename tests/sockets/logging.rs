@@ -1,4 +1,4 @@
-//! A log that nobody reads, and a log that clients try to fill.
+//! A log that isn't read, and a log that clients try to fill.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -12,7 +12,7 @@ use std::time::Instant;
 use crate::client::{Client, wait_until};
 use crate::common::{Brooklet, TempDir, without_settings};
 
-/// A server whose standard error accepts no more.
+/// A server whose standard error no longer accepts any bytes.
 struct Unread {
     child: Child,
     address: SocketAddr,
@@ -138,8 +138,8 @@ fn names_are_logged_readably_and_cannot_forge_lines() {
     assert_eq!(found, None);
 }
 
-/// Starts and stops the program with standard error going to a file, as under systemd it goes to a
-/// socket; `JOURNAL_STREAM` names that file or another one. Returns what the file contains then.
+/// Starts and stops the program with standard error connected to a file, just as systemd connects it to
+/// a socket; `JOURNAL_STREAM` names this file or another one. Returns the final contents of the file.
 fn log_in_journal(is_this_one: bool, arguments: &[&str]) -> String {
     let folder = TempDir::new();
     let path = folder.join("journal");

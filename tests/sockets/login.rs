@@ -1,4 +1,4 @@
-//! Login by challenge and response: three connections, as real clients make them.
+//! Login by challenge and response in three connections, as made by real clients.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -51,7 +51,7 @@ impl Person {
         client
     }
 
-    /// Returns the description of a refused connect, after which nothing must come.
+    /// Returns the description of a refused connect, after which no bytes may follow.
     fn refusal(&self, from: Ipv4Addr, server: SocketAddr, app: &str) -> String {
         let mut client = self.connect(from, server, app);
         let (level, code, description) = client.wait_for_status();
@@ -63,7 +63,7 @@ impl Person {
         description
     }
 
-    /// Makes the first two connections; returns what the third one has to send.
+    /// Makes the first two connections. Returns the app that the third connection must send.
     fn answer(&self, from: Ipv4Addr, server: SocketAddr) -> String {
         let asked = self.refusal(from, server, "live");
         let need_auth = "[ AccessManager.Reject ] : [ code=403 need auth; authmod=adobe ] : ";
@@ -132,7 +132,7 @@ fn limelight(user: &str, password: &str, nonce: &str, challenge: &str) -> String
     ))
 }
 
-/// Encodes 16 bytes.
+/// Encodes 16 bytes in base64.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -216,7 +216,7 @@ fn players_and_publishers_have_their_own_users() {
     .log_in(address);
     player.play("door");
     while player.wait_for_status().1 != "NetStream.Play.Start" {}
-    // A user who may play may not publish, not even with the name of one who may.
+    // A user who may play may not publish, not even under the name of a user who may.
     let player = Person {
         is_publisher: false,
         password: "other",

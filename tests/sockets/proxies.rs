@@ -1,4 +1,4 @@
-//! Clients behind a reverse proxy: their identity, and their effect on each other.
+//! Clients behind a reverse proxy: how they are identified, and how they affect each other.
 
 use brooklet::config::{Access, Key, Network, Secret};
 use brooklet::{Config, Server};
@@ -7,14 +7,14 @@ use crate::client::{Client, server, wait_until};
 use crate::common::Brooklet;
 use crate::common::http::{Answer, HttpClient};
 
-/// Starts a server that trusts the proxies of this machine, and plays to private networks.
+/// Starts a server that trusts proxies on this machine, and lets private networks play.
 fn behind_a_proxy(configure: impl FnOnce(&mut Config)) -> Server {
     let mut config = Config::default().trusted_proxies(vec![Network::parse("127.0.0.1").unwrap()]);
     configure(&mut config);
     server(config)
 }
 
-/// Sends what the proxy would: a request of this client.
+/// Sends a request for this client, as the proxy would.
 fn ask(server: &Server, target: &str, forwarded: &str, headers: &str) -> HttpClient {
     let mut client = HttpClient::connect(server.http_addresses()[0]);
     let headers = format!("X-Forwarded-For: {forwarded}\r\n{headers}");
@@ -35,7 +35,7 @@ fn camera(server: &Server) -> Client {
 
 const FRAME: &str = "/live/door/frame.mp4";
 
-/// Whether the answer is one for a client that may play, be there a frame yet or not.
+/// Whether the answer is that for a client that may play, whether or not there is a frame yet.
 fn is_admitted(answer: &Answer) -> bool {
     matches!(answer.status, 200 | 404)
 }
@@ -62,7 +62,7 @@ fn the_client_named_by_a_trusted_proxy_counts() {
         assert!(may_play || played.status == 403);
         let list = answer(&server, "/api/v1/streams", forwarded, headers).text();
         assert_eq!(list.contains("live/door"), may_play, "{forwarded}");
-        // None of them counts as a program on this machine, whatever it claims.
+        // None of these clients counts as a program on this machine, whatever it claims.
         let connections = answer(&server, "/api/v1/connections", forwarded, headers);
         assert_eq!(connections.status, 403, "{forwarded}");
     }
@@ -120,7 +120,7 @@ fn a_client_behind_a_proxy_has_no_more_places_than_one_in_front_of_it() {
         let status = viewer.answer_head().status;
         (viewer, status)
     };
-    // The addresses of one /64 count as one.
+    // All addresses of a /64 count as one.
     for subnet in ["192.168.1.9", "fd00::1:0:0:0:"] {
         let address = |host: usize| match subnet.contains(':') {
             true => format!("{subnet}{host}"),
@@ -131,7 +131,7 @@ fn a_client_behind_a_proxy_has_no_more_places_than_one_in_front_of_it() {
         let refused = answer(&server, FRAME, &address(4), "");
         assert_eq!(refused.status, 429);
         assert!(refused.text().contains("--max-per-address"));
-        // Other clients are served, and this one is too once one of its viewers is gone.
+        // Other clients are served, and so is this one once one of its viewers has left.
         assert!(is_admitted(&answer(&server, FRAME, "192.168.7.7", "")));
         drop(viewers);
         wait_until("it is served again", || {
@@ -175,7 +175,7 @@ fn guesses_behind_a_proxy_delay_only_their_own_client() {
     let guesses: Vec<_> = (0..6)
         .map(|_| ask(&server, &wrong, "203.0.113.5", ""))
         .collect();
-    // Wrong keys of others are refused at once, and right ones accepted, whatever the address.
+    // Wrong keys from other clients are refused at once, and right keys are accepted from any address.
     assert_eq!(answer(&server, &wrong, "203.0.113.6", "").status, 401);
     for forwarded in ["203.0.113.6", "203.0.113.5"] {
         assert!(is_admitted(&answer(&server, &right, forwarded, "")));

@@ -1,4 +1,4 @@
-//! Publishers come, go, return, and compete for a name.
+//! Publishers that come, go, return, and compete for a name.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -110,7 +110,7 @@ fn players_survive_a_publisher_that_vanishes_and_comes_back() {
             last = Some(message.timestamp);
         }
         drop(publisher);
-        // Until then the next one, from elsewhere, would be refused.
+        // Until then, the next publisher, from another address, would be refused.
         let is_live = || server.streams().iter().any(|stream| stream.report.is_live);
         wait_until("the server has noticed", || !is_live());
     }
@@ -123,10 +123,10 @@ fn what_came_before_a_protocol_error_reaches_players() {
     let mut publisher = Client::publishing(address, "live", "door");
     let mut player = Client::playing(address, "live", "door");
     publisher.send_headers();
-    // A keyframe of ten bytes, and in the same read a chunk that refers to an earlier one.
+    // A keyframe of ten bytes, and in the same read a type 3 chunk on an unknown chunk stream.
     publisher.send(b"\x06\0\0\x28\0\0\x0A\x09\x01\0\0\0\x17\x01\0\0\0\0\0\0\x07\x41\xE8");
     assert!(publisher.until_closed().is_empty());
-    // It has been sent by now, without waiting for the next tick of the player's thread.
+    // The keyframe has been sent by now, without waiting for the next tick of the player's thread.
     player.socket().set_nonblocking(true).unwrap();
     assert_eq!(player.wait_for_media().number(), 7);
 }
@@ -145,7 +145,7 @@ fn a_connection_cannot_publish_a_stream_twice() {
     let why = "the connection publishes this stream already";
     assert_eq!(description, why);
     server.wait_for_log(&format!("(test) refused to publish live/door: {why}"), 1);
-    // The first one goes on.
+    // The first publisher continues.
     let mut player = Client::playing(address, "live", "door");
     publisher.send_headers();
     publisher.send_frame(7, 40, true, 500);
@@ -221,7 +221,7 @@ fn a_former_publisher_may_wait_for_another_stream() {
     let mut client = Client::publishing(address, "live", "mine");
     client.send_headers();
     client.send_frame(0, 0, true, 100);
-    // On the same message stream. The stream that was published still waits for its publisher.
+    // On the same message stream. The published stream still waits for its publisher.
     client.play("other");
     let mut other = Client::publishing(address, "live", "other");
     other.send_headers();
@@ -246,7 +246,7 @@ fn media_on_message_stream_0_is_published() {
     }
 }
 
-/// Takes the 5 s after which the stream doctor reports it.
+/// This test takes 5 s, the time after which the stream doctor reports a silent publisher.
 #[test]
 fn a_publisher_that_sends_nothing_is_logged_while_it_is_connected() {
     let server = Brooklet::start(&[]);

@@ -1,4 +1,4 @@
-//! A stop notifies everybody and ends everything.
+//! A server stop, which notifies every client and ends every connection.
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
@@ -59,7 +59,7 @@ fn a_stop_ends_connections_in_every_state() {
     for number in 0..20 {
         publisher.send_frame(number, number * 100, number % 10 == 0, 5_000);
     }
-    // Clients in the handshake, in a request, and in many answers that they don't read.
+    // Clients in the handshake, in a request, and with many unread answers.
     let silent = TcpStream::connect(address).unwrap();
     let mut half = HttpClient::connect(http);
     half.send("GET / HTTP/1.1\r\nHost: loc");

@@ -1,4 +1,4 @@
-//! Slow players on real sockets: the others lose nothing, and memory doesn't grow.
+//! Slow players on real sockets: other players lose nothing, and memory doesn't grow.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use crate::client::Client;
 use crate::common::Brooklet;
 
-/// The timestamp of a frame, at 30 per second.
+/// Returns the timestamp of a frame, at 30 frames per second.
 fn timestamp(number: u32) -> u32 {
     number * 100 / 3
 }
 
-/// Publishes frames in real time, each with the time since `start` as its number. Returns the
-/// client: dropped with unread input, it would reset the connection and might lose its last frame.
+/// Publishes frames in real time, each with the time since `start` as its number. Returns the client: if
+/// it were dropped with unread input, it would reset the connection and might lose its last frame.
 fn publish(mut publisher: Client, start: Instant, seconds: u32, bytes_per_frame: usize) -> Client {
     publisher.send_headers();
     for number in 0..seconds * 30 {
@@ -24,8 +24,8 @@ fn publish(mut publisher: Client, start: Instant, seconds: u32, bytes_per_frame:
     publisher
 }
 
-/// Reads all frames, each of which must arrive once, whole and in order; returns the latencies in
-/// us, sorted.
+/// Reads all frames, each of which must arrive once, complete and in order. Returns the latencies in us,
+/// sorted.
 fn latencies(mut player: Client, start: Instant, frames: u32, bytes_per_frame: usize) -> Vec<u32> {
     let mut latencies: Vec<u32> = (0..frames)
         .map(|number| {
@@ -39,8 +39,8 @@ fn latencies(mut player: Client, start: Instant, frames: u32, bytes_per_frame: u
     latencies
 }
 
-/// Runs three good players for some seconds, with or without slow ones beside them; returns the
-/// median and 99th percentile of the good ones' latency.
+/// Runs three good players for some seconds, with or without slow players at the same time. Returns the
+/// median and the 99th percentile of the good players' latency.
 fn run(server: &Brooklet, seconds: u32, with_slow: bool) -> (u32, u32) {
     const FRAME_LEN: usize = 16_000;
 
@@ -130,12 +130,12 @@ fn two_stalled_players_for_a_minute_do_not_grow_the_server() {
     // The README's bound: arena, 24 KiB per connection, 3 MB.
     assert!(most < (32 << 10) + 4 * 24 + 3 * 1024);
     for mut stalled in stalled {
-        // What was in its buffers ends in the middle of a message.
+        // The data in the player's buffers ends in the middle of a message.
         stalled.until_closed();
     }
 }
 
-/// The kernel gives up a connection that takes nothing for 20 s, in most cases before the server does.
+/// In most cases, the kernel gives up a connection that accepts nothing for 20 s before the server does.
 #[test]
 #[ignore = "needs half a minute of real time"]
 fn players_that_stop_reading_are_logged_as_stalled() {

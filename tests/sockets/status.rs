@@ -1,4 +1,5 @@
-//! The server's state over HTTP: JSON, Prometheus, nginx-rtmp's XML; and closing a connection.
+//! The server's state over HTTP, as JSON, for Prometheus, and as nginx-rtmp's XML; and closing a
+//! connection.
 
 mod counters;
 
@@ -16,7 +17,7 @@ use crate::common::http::{Answer, HttpClient};
 const STREAMS: &str = "/api/v1/streams";
 const CONNECTIONS: &str = "/api/v1/connections";
 
-/// Sends a request with these header lines, each ending with CR LF.
+/// Sends a request with additional header lines, each ending with CR LF.
 fn ask(server: SocketAddr, method: &str, target: &str, headers: &str) -> Answer {
     let mut client = HttpClient::connect(server);
     client.request(method, target, headers);
@@ -38,7 +39,7 @@ fn streams(server: SocketAddr) -> Value {
     json_of(&get(server, STREAMS))
 }
 
-/// Publishes under a name for the client, and sends some frames.
+/// Publishes with this client name, and sends some frames.
 fn camera(server: &Server, client: &str, name: &str) -> Client {
     let parameters = object([("app", text("live")), ("flashVer", text(client))]);
     let address = server.rtmp_addresses()[0];
@@ -52,7 +53,7 @@ fn camera(server: &Server, client: &str, name: &str) -> Client {
     camera
 }
 
-/// Returns a value of the Prometheus text, by everything in front of it.
+/// Returns a value from the Prometheus text, given everything in front of it.
 fn metric(text: &str, series: &str) -> Option<f64> {
     let mut lines = text.lines();
     lines.find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
@@ -155,7 +156,7 @@ fn a_published_stream_is_listed_in_all_formats() {
     );
     assert_eq!(stream.bytes_in, 60_024);
 
-    // Its viewers still wait for it. Tools see it as offline.
+    // The stream's viewers still wait for it. Tools see it as offline.
     drop(camera);
     wait_until("the publish has ended", || {
         streams(http)["streams"][0]["is_live"] == false
@@ -295,7 +296,8 @@ fn an_hls_viewer_is_listed_and_logged_once() {
     server.wait_for_log(&words, 1);
     let log = server.log();
     assert_eq!(log.matches(" as HLS (a player)").count(), 1, "{log}");
-    // The viewer is gone once it hasn't asked for 15 s, which no option shortens; the publisher goes on.
+    // The viewer is gone once it has sent no request for 15 s, which no option shortens; the publisher
+    // continues.
     let mut number = 300;
     wait_until("it no longer counts", || {
         send(number);

@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::client::DEADLINE;
 
-/// The key of RFC 6455, 1.3, and the server's response to it.
+/// The key from RFC 6455, 1.3, and the server's response to it.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const PROOF: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
@@ -24,24 +24,24 @@ pub(crate) mod opcode {
 /// The parts of a file, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// The header of an FLV file: its flags.
+    /// The header of an FLV file, with its flags.
     FileHeader(u8),
     /// Metadata or a sequence header.
     Header(Vec<u8>),
-    /// The initialization segment of MP4.
+    /// The init segment of an MP4 file.
     Init(Vec<u8>),
     Frame(Frame),
     Sound,
 }
 
-/// A frame that [`Client::send_frame`](crate::client::Client::send_frame) sent.
+/// A frame sent by [`Client::send_frame`](crate::client::Client::send_frame).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Frame {
     pub(crate) number: u32,
-    /// In ms.
+    /// The timestamp in ms.
     pub(crate) time: u64,
     pub(crate) is_keyframe: bool,
-    /// The length of the frame without the five bytes that RTMP has in front of it.
+    /// The length of the frame in bytes, without the five bytes that precede it in RTMP.
     pub(crate) len: usize,
 }
 
@@ -49,28 +49,28 @@ pub(crate) struct Viewer {
     socket: TcpStream,
     is_mp4: bool,
     carrier: Carrier,
-    /// Bytes received and not parsed yet.
+    /// The received bytes that haven't been parsed yet.
     raw: Vec<u8>,
-    /// The same without the carrier's framing.
+    /// The received bytes of the file, without the carrier's framing.
     body: Vec<u8>,
     /// WebSocket messages other than binary ones.
     messages: VecDeque<(u8, Vec<u8>)>,
     has_header: bool,
-    /// The last chunk was received.
+    /// Whether the last chunk was received.
     is_over: bool,
     has_ended: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Carrier {
-    /// The body of a response that ends with its connection.
+    /// A body that ends with its connection.
     Plain,
-    /// A body in chunks.
+    /// A chunked body.
     Chunks,
     WebSocket,
 }
 
-/// Status and fields of a response, in lower case.
+/// The status and fields of a response, in lower case.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status: u16,
@@ -85,7 +85,7 @@ impl Head {
 }
 
 impl Viewer {
-    /// Sends a request; the response is still to be read.
+    /// Sends a request without reading the response.
     pub(crate) fn ask(server: SocketAddr, target: &str) -> Viewer {
         Viewer::ask_with(server, target, "HTTP/1.1", "")
     }
@@ -95,7 +95,7 @@ impl Viewer {
         Viewer::ask_with(server, target, "HTTP/1.0", "")
     }
 
-    /// Requests a file, and reads the response's head, which must be 200.
+    /// Requests a file, and reads the head of the response, whose status must be 200.
     pub(crate) fn of(server: SocketAddr, target: &str) -> Viewer {
         let mut viewer = Viewer::ask(server, target);
         let head = viewer.head();
@@ -120,7 +120,7 @@ impl Viewer {
 
     fn ask_with(server: SocketAddr, target: &str, version: &str, fields: &str) -> Viewer {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        // Small, so that a viewer that doesn't read fills it soon.
+        // A small buffer, so that a viewer that doesn't read fills it quickly.
         socket.set_recv_buffer_size(16 * 1024).unwrap();
         socket.connect(&server.into()).unwrap();
         let mut socket = TcpStream::from(socket);
@@ -160,7 +160,7 @@ impl Viewer {
         head
     }
 
-    /// Reads what there is; returns false at the end.
+    /// Reads the available bytes. Returns false at the end.
     fn receive(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
         let len = loop {
@@ -176,7 +176,7 @@ impl Viewer {
         len > 0
     }
 
-    /// Removes the next WebSocket message from the front; returns false if it isn't complete yet.
+    /// Removes the next WebSocket message from the front. Returns false if it is incomplete.
     fn unwrap_message(&mut self) -> bool {
         let raw = &self.raw;
         let (len, head) = match raw.get(1) {
@@ -203,7 +203,7 @@ impl Viewer {
         true
     }
 
-    /// Reads until `len` bytes of the file are there; returns false if it ends before.
+    /// Reads until `len` bytes of the file are available. Returns false if the file ends before that.
     fn fill(&mut self, len: usize) -> bool {
         while self.body.len() < len {
             let is_unwrapped = match self.carrier {
@@ -221,7 +221,7 @@ impl Viewer {
         true
     }
 
-    /// Removes the next chunk from the front; returns false if it isn't complete yet.
+    /// Removes the next chunk from the front. Returns false if it is incomplete.
     fn unwrap_chunk(&mut self) -> bool {
         let line = self.raw.windows(2).position(|two| two == b"\r\n");
         let Some(line) = line else { return false };
@@ -250,7 +250,7 @@ impl Viewer {
         }
     }
 
-    /// Sends a message, masked as a client's must be.
+    /// Sends a message, masked as required for clients.
     pub(crate) fn send_message(&mut self, opcode: u8, payload: &[u8]) {
         const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
         let mut frame = vec![0x80 | opcode, 0x80 | payload.len() as u8];
@@ -260,7 +260,7 @@ impl Viewer {
         self.socket.write_all(&frame).unwrap();
     }
 
-    /// Returns the next part; `None` when the server has closed.
+    /// Returns the next part; `None` once the server has closed.
     pub(crate) fn next(&mut self) -> Option<Part> {
         match self.is_mp4 {
             true => self.next_box(),
@@ -268,7 +268,7 @@ impl Viewer {
         }
     }
 
-    /// Returns the next frame; the file must not end before.
+    /// Returns the next frame. The file must not end before it.
     pub(crate) fn next_frame(&mut self) -> Frame {
         self.frames().next().expect("the file goes on")
     }
@@ -281,7 +281,7 @@ impl Viewer {
         })
     }
 
-    /// Whether the file ended at the end of a part, once it has ended.
+    /// Whether the file ended at the end of a part. Reads to the end first.
     pub(crate) fn is_whole(&mut self) -> bool {
         while self.receive() {}
         let is_over = self.is_over || self.carrier != Carrier::Chunks;

@@ -11,7 +11,7 @@ fn head(fields: &[(&str, &[u8])]) -> Head<'static> {
     Head::parse(bytes.leak()).unwrap()
 }
 
-/// Proxies of ours are at 10.x.x.x and fd00::x.
+/// Whether an address belongs to the trusted proxies of these tests, at 10.x.x.x and fd00::x.
 fn is_ours(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => ip.octets()[0] == 10,
@@ -23,7 +23,7 @@ fn sender_of(fields: &[(&str, &[u8])]) -> Option<Sender> {
     sender(&head(fields), &is_ours)
 }
 
-/// As the tables below write it: an address with its port, or "hidden".
+/// Formats a sender as in the tables below: an address with its port, or "hidden".
 fn shown(sender: Option<Sender>) -> String {
     match sender {
         Some(Sender::At(address)) => address.to_string(),
@@ -37,7 +37,7 @@ fn the_right_most_who_is_no_proxy_of_ours_is_the_client() {
     for (fields, client) in [
         (&[][..], "none"),
         (&[&b"203.0.113.5"[..]][..], "203.0.113.5:0"),
-        // What it claims itself stands on the left.
+        // Entries on the left are the client's own claims.
         (&[b"127.0.0.1, 203.0.113.5"], "203.0.113.5:0"),
         (&[b"192.168.1.9,203.0.113.5,10.0.0.1"], "203.0.113.5:0"),
         (&[b"203.0.113.5, 10.0.0.2, 10.0.0.1"], "203.0.113.5:0"),
@@ -51,7 +51,7 @@ fn the_right_most_who_is_no_proxy_of_ours_is_the_client() {
         (&[b"::ffff:203.0.113.5"], "203.0.113.5:0"),
         (&[b"2001:db8::1, fd00::7"], "[2001:db8::1]:0"),
         (&[b"\xFF, 203.0.113.5"], "203.0.113.5:0"),
-        // Nobody can say who that is.
+        // Nobody can tell who these clients are.
         (&[b""], "hidden"),
         (&[b"\xFF"], "hidden"),
         (&[b"203.0.113.5, "], "hidden"),
@@ -113,9 +113,9 @@ fn forwarded_is_read_as_the_specification_has_it() {
             &[b"for=192.0.2.60, for=10.0.0.2;by=10.0.0.1"],
             "192.0.2.60:0",
         ),
-        // Without the quotes that have to be there.
+        // Without the required quotes.
         (&[b"for=[2001:db8::1]:4711"], "[2001:db8::1]:4711"),
-        // Commas and semicolons of a client inside of quotes.
+        // Commas and semicolons of a client inside quotes.
         (
             &[b"for=\"127.0.0.1, for=127.0.0.1\", for=192.0.2.60"],
             "192.0.2.60:0",
@@ -190,7 +190,7 @@ fn that_a_field_is_there_is_enough() {
     }
 }
 
-/// What a client may send: pieces of both fields in any order, and any other bytes.
+/// Fields that a client may send: pieces of both fields in any order, mixed with arbitrary bytes.
 fn claims() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(
         &[
@@ -232,7 +232,7 @@ proptest! {
         let value = [&claim[..], b", 203.0.113.5"].concat();
         let found = sender_of(&[("X-Forwarded-For", &value)]);
         prop_assert_eq!(shown(found), "203.0.113.5:0");
-        // Here it may at most hide itself.
+        // Here, the client can at most hide itself.
         let value = [&claim[..], b", for=203.0.113.5"].concat();
         let found = shown(sender_of(&[("Forwarded", &value)]));
         prop_assert!(found == "203.0.113.5:0" || found == "hidden", "{}", found);
@@ -248,7 +248,7 @@ proptest! {
 
     #[test]
     fn who_sends_both_fields_does_not_become_somebody_else(commas in claims(), elements in claims()) {
-        // The proxy knows one of them only, and hands on the other one as it came.
+        // The proxy knows only one of the fields, and passes the other on unchanged.
         let appended = [&commas[..], b", 203.0.113.5"].concat();
         let fields = [("X-Forwarded-For", &appended[..]), ("Forwarded", &elements)];
         let found = shown(sender_of(&fields));

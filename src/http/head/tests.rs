@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// The head lives as long as the test.
+/// Reads a head that lives as long as the test.
 fn read(bytes: &[u8]) -> Result<Head<'static>, Rejected> {
     let bytes: &'static [u8] = bytes.to_vec().leak();
     let len = HeadReader::default().find(bytes)?;
@@ -16,7 +16,7 @@ fn request(line: &str, headers: &str) -> Vec<u8> {
     format!("{line}\r\n{headers}\r\n").into_bytes()
 }
 
-/// As Chromium 120 sends it.
+/// A request as Chromium 120 sends it.
 const CHROMIUM: &[u8] = b"GET /live/door.flv?key=s-1&join=live HTTP/1.1\r\n\
     Host: 192.168.1.7:8080\r\n\
     Connection: keep-alive\r\n\
@@ -28,7 +28,7 @@ const CHROMIUM: &[u8] = b"GET /live/door.flv?key=s-1&join=live HTTP/1.1\r\n\
     Sec-Fetch-Mode: cors\r\n\
     Accept-Encoding: gzip, deflate\r\n\r\n";
 
-/// As ffmpeg 5.1 sends it.
+/// A request as ffmpeg 5.1 sends it.
 const FFMPEG: &[u8] = b"GET /live/door.flv HTTP/1.1\r\n\
     User-Agent: Lavf/59.27.100\r\n\
     Accept: */*\r\n\
@@ -60,7 +60,7 @@ fn heads_of_clients_are_understood() {
 #[test]
 fn browsers_are_known_by_what_they_send() {
     for (field, is_browser) in [
-        // To the page's own site, over plain HTTP.
+        // A request to the page's own site, over plain HTTP.
         ("User-Agent: Mozilla/5.0 (X11; Linux x86_64)", true),
         ("Origin: http://example.com", true),
         ("Sec-Fetch-Mode: cors", true),
@@ -312,12 +312,12 @@ fn requests_that_others_might_read_differently_are_refused() {
         for line in ["GET / HTTP/1.1", "POST / HTTP/1.1", "GET / HTTP/1.0"] {
             let before = request(line, &format!("Host: h\r\n{headers}"));
             assert_eq!(status_of(&before), status, "{name}, {line}");
-            // The first header follows the request line, where some parsers look elsewhere.
+            // The first header follows the request line, where some parsers behave differently.
             let after = request(line, &format!("{headers}Host: h\r\n"));
             assert_eq!(status_of(&after), status, "{name} first, {line}");
         }
     }
-    // A request line that ends in LF, and a head whose empty line does.
+    // A request line that ends in LF alone, and a head whose empty line is LF alone.
     assert_eq!(status_of(b"GET / HTTP/1.1\nHost: h\r\n\r\n"), 400);
     assert_eq!(status_of(b"GET / HTTP/1.1\r\nHost: h\r\n\n"), 400);
 }
@@ -340,7 +340,7 @@ fn heads_have_limits() {
     };
     assert_eq!(status_of(&with_len(MAX_HEAD_LEN)), 200);
     assert_eq!(status_of(&with_len(MAX_HEAD_LEN + 1)), 431);
-    // Nothing that comes later makes it shorter.
+    // No later input can make the head shorter.
     let mut endless = vec![b'x'; MAX_HEAD_LEN];
     assert!(HeadReader::default().find(&endless[1..]).unwrap().is_none());
     endless.extend(b"\r\n\r\n");
@@ -405,7 +405,7 @@ fn gzip_is_for_those_who_ask_for_it() {
     }
 }
 
-/// Fed in pieces of these lengths, over and over.
+/// Reads bytes in pieces of these lengths, repeated as often as needed.
 fn read_in_pieces(bytes: &[u8], lens: &[usize]) -> Result<Option<usize>, Rejected> {
     let mut reader = HeadReader::default();
     let mut end = 0;

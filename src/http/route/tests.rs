@@ -37,7 +37,7 @@ fn every_path_has_one_route() {
         ("/live/door/1a2b3c4d-0.mp4", file("1a2b3c4d-0.mp4")),
         ("/live/door/1a2b3c4d-12.m4s", file("1a2b3c4d-12.m4s")),
         ("/live/door/1a2b3c4d-12.3.m4s", file("1a2b3c4d-12.3.m4s")),
-        // Names of streams that don't have the form of HLS files.
+        // Stream names that don't have the form of HLS file names.
         (
             "/live/door-1.mp4",
             Route::Media(named("live/door-1"), Container::Mp4),
@@ -55,7 +55,7 @@ fn every_path_has_one_route() {
         ("/healthz", Route::Health),
         ("/page/app.js", Route::Asset("app.js".into())),
         ("/favicon.ico", Route::Asset("favicon.ico".into())),
-        // Where the page of a stream looks for these files.
+        // The paths at which the page of a stream requests these files.
         ("/live/page/app.js", Route::Asset("app.js".into())),
         ("/a/b/c/page/style.css", Route::Asset("style.css".into())),
         ("/live/page/1", Route::Player(named("live/page/1"))),
@@ -138,7 +138,7 @@ fn paths_that_name_nothing_are_not_found() {
 }
 
 proptest! {
-    /// No route contains a part that begins with a dot, or a character that names may not have.
+    /// No route contains a part that begins with a dot, or a character that isn't allowed in names.
     #[test]
     fn no_route_leads_outside_of_the_names(path in "(/(\\.|%2e|%2F|%5c|a|%00|\\\\|%3f|page|%25)*){0,5}") {
         let text = match Route::of(&path) {

@@ -1,7 +1,7 @@
-//! SHA-1 (RFC 3174), only for WebSocket's handshake: it proves that a server speaks WebSocket, and
-//! protects nothing. The crate `sha1` is unrolled for speed and takes several KB of the binary.
+//! SHA-1 (RFC 3174), only for WebSocket's handshake, where it proves that a server speaks WebSocket and
+//! protects nothing. The crate `sha1` is unrolled for speed and adds several KB to the binary.
 
-/// The digest of a message.
+/// Returns the digest of a message.
 pub(super) fn sha1(message: &[u8]) -> [u8; 20] {
     let mut padded = message.to_vec();
     padded.push(0x80);
@@ -76,7 +76,7 @@ mod tests {
                 "84983e441c3bd26ebaae4aa1f95129e5e54670f1",
             ),
             (&long, "291e9a6c66994949b57ba5e650361e98fc36b1ba"),
-            // Around the lengths from which another block is needed.
+            // Lengths around which another block is needed.
             (&long[..55], "c1c8bbdc22796e28c0e15163d20899b65621d65a"),
             (&long[..56], "c2db330f6083854c99d4b5bfb6e8f29f201be699"),
             (&long[..63], "03f09f5b158a7a8cdad920bddc29b81c18a551f5"),

@@ -2,14 +2,14 @@ use super::*;
 use crate::http::head::HeadReader;
 use proptest::prelude::*;
 
-/// A head that lives as long as the test.
+/// Reads a head that lives as long as the test.
 fn head(line: &str, headers: &str) -> Head<'static> {
     let bytes = format!("{line}\r\nHost: h\r\n{headers}\r\n").leak();
     let len = HeadReader::default().find(bytes.as_bytes());
     Head::parse(&bytes.as_bytes()[..len.unwrap().unwrap()]).unwrap()
 }
 
-/// The example of the RFC, section 1.3.
+/// The example of RFC 6455, section 1.3.
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 #[test]
@@ -118,7 +118,7 @@ fn handshakes_are_checked() {
 
 #[test]
 fn control_frames_to_the_client_are_as_in_the_rfc() {
-    // The RFC's own, section 5.7.
+    // The examples of RFC 6455, section 5.7.
     assert_eq!(control_frame(Opcode::Ping, b"Hello"), b"\x89\x05Hello");
     assert_eq!(control_frame(Opcode::Pong, b"ab"), b"\x8A\x02ab");
     assert_eq!(close_frame(close_code::NORMAL, ""), b"\x88\x02\x03\xE8");
@@ -128,7 +128,7 @@ fn control_frames_to_the_client_are_as_in_the_rfc() {
     );
 }
 
-/// A frame from a client: first byte, payload, masked with 1, 2, 3, 4.
+/// Builds a frame from a client: first byte, payload, masked with 1, 2, 3, 4.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = match payload.len() {
         len @ 0..=125 => vec![first, 0x80 | len as u8],
@@ -141,7 +141,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// All events, and the violation that ended the reading.
+/// Returns all events, and the violation that ended the reading.
 fn read<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> (Vec<WebSocketEvent>, Option<Violation>) {
@@ -164,7 +164,7 @@ fn read<'a>(
 fn what_a_client_sends_is_understood() {
     let code = |code: u16| code.to_be_bytes().to_vec();
     for (name, bytes, events) in [
-        // The RFC's own, section 5.7.
+        // The examples of RFC 6455, section 5.7.
         (
             "Hello",
             b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".to_vec(),
@@ -338,7 +338,7 @@ fn violations_are_told_apart() {
             [frame(0x01, b"\xE2\x82"), frame(0x80, b"a")].concat(),
             1007,
         ),
-        // It isn't waited for the end, which may never come.
+        // The reader doesn't wait for the end of the text, which may never arrive.
         ("the beginning of a text", frame(0x01, b"\x80"), 1007),
     ] {
         let (events, found) = read([&bytes[..]]);

@@ -1,22 +1,22 @@
-//! The parameter sets that came with a frame.
+//! The parameter sets that were sent with a frame.
 
 use super::unit::UnitHead;
 use super::walk::UnitWalk;
 use crate::media::avc::split_set;
 
-/// The most bytes of parameter sets that are kept of a frame.
+/// The maximum number of bytes of parameter sets that are kept per frame.
 pub const MAX_SETS_LEN: usize = 512;
 
-/// Parameter sets, each behind its length in two bytes.
+/// Parameter sets, each preceded by its length in two bytes.
 #[derive(Debug, Default)]
 pub struct ParameterSets {
     bytes: Vec<u8>,
-    /// Whether there were more than fit.
+    /// Whether there were more parameter sets than fit.
     is_incomplete: bool,
 }
 
 impl ParameterSets {
-    /// Whether some came before there was any room.
+    /// Whether parameter sets were sent before any memory was allocated for them.
     pub fn want_room(&self) -> bool {
         self.is_incomplete && self.room() == 0
     }
@@ -32,13 +32,13 @@ impl ParameterSets {
         self.bytes.capacity()
     }
 
-    /// Removes all of them, but keeps the room.
+    /// Removes all parameter sets, but keeps the allocation.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.is_incomplete = false;
     }
 
-    /// Returns each of them, or none if there were more than fit.
+    /// Returns each parameter set, or none if there were more than fit.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> + Clone {
         let mut rest: &[u8] = if self.is_incomplete { &[] } else { &self.bytes };
         std::iter::from_fn(move || {
@@ -59,7 +59,8 @@ impl ParameterSets {
         self.bytes.extend(unit.head());
         units.read_rest(&mut self.bytes);
         let (before, set) = self.bytes.split_at(start);
-        // Encoders repeat their sets in front of each slice. One that is cut is worse than none.
+        // Encoders repeat their parameter sets in front of each slice. A truncated set is worse than
+        // none.
         if set.len() < 2 + unit.len || before.windows(set.len()).any(|other| other == set) {
             self.bytes.truncate(start);
         }

@@ -15,7 +15,8 @@ const AV1: UnitFormat = UnitFormat {
     length_size: 4,
 };
 
-/// Reads a body in parts of `len` bytes, like that of a message in blocks. Returns its parameter sets too.
+/// Reads a body in parts of `len` bytes, like that of a message in blocks. Also returns its parameter
+/// sets.
 fn summarize_parts(
     format: UnitFormat,
     body: &[u8],
@@ -344,7 +345,7 @@ proptest! {
     }
 }
 
-/// Bytes that are mostly units behind lengths of four bytes.
+/// Bytes that are mostly units, each preceded by a length of four bytes.
 fn units() -> impl Strategy<Value = Vec<u8>> {
     let unit = proptest::collection::vec(any::<u8>(), 0..9).prop_map(|unit| {
         let len = (unit.len() as u32).to_be_bytes();

@@ -1,13 +1,13 @@
-//! The kind of a unit, by its first bytes.
+//! The kind of a unit, determined by its first bytes.
 
 use super::RandomAccess;
 use crate::media::bits::BitReader;
 use crate::media::codec::VideoCodec;
 
-/// The number of bytes of a unit that are read.
+/// The number of bytes of a unit that are read to determine its kind.
 pub(super) const HEAD_LEN: usize = 24;
 
-/// The length and the first bytes of a unit, without the length in front of it.
+/// The length and the first bytes of a unit, without the length field in front of it.
 #[derive(Default)]
 pub(super) struct UnitHead {
     pub(super) len: usize,
@@ -19,14 +19,14 @@ pub(super) struct UnitHead {
 
 /// The kind of a unit.
 pub(super) enum UnitKind {
-    /// A slice of a frame, or all of it. True if it is the first one.
+    /// A slice of a frame, or a whole frame. True for the first slice of a frame.
     Slice(bool, RandomAccess),
     /// A parameter set of H.264 or H.265.
     ParameterSet,
-    /// A sequence header of AV1, which comes in front of each key frame.
+    /// A sequence header of AV1, which precedes each key frame.
     SequenceHeader,
     RecoveryPoint,
-    /// Forbidden by containers.
+    /// A unit that containers forbid.
     Forbidden,
     Other,
 }
@@ -50,7 +50,7 @@ impl UnitHead {
         }
     }
 
-    /// AV1, 6.2.2.
+    /// Returns the kind of an open bitstream unit (AV1, 6.2.2).
     fn kind_of_obu(&self, payload: &[u8]) -> UnitKind {
         // show_existing_frame (1 bit) and frame_type (2 bits) are all 0 in a key frame.
         let is_key = matches!(payload, [0..0x20, ..]);
@@ -66,7 +66,8 @@ impl UnitHead {
     }
 }
 
-/// H.264, 7.3.1 and 7.3.3. A slice header that is cut off counts as the first of its frame.
+/// Returns the kind of a NAL unit (H.264, 7.3.1 and 7.3.3). A truncated slice header counts as the first
+/// of its frame.
 fn kind_of_h264(head: u8, rest: &[u8]) -> UnitKind {
     let is_reference = head & 0x60 != 0;
     match head & 0x9F {
@@ -78,7 +79,7 @@ fn kind_of_h264(head: u8, rest: &[u8]) -> UnitKind {
             let r = &mut BitReader::of_nal_unit(rest);
             let is_first = r.ue().is_none_or(|first_block| first_block == 0);
             match r.ue() {
-                // The types of slices that depend on no others.
+                // The types of slices that don't depend on others.
                 Some(2 | 4 | 7 | 9) => UnitKind::Slice(is_first, RandomAccess::Intra),
                 _ => UnitKind::Slice(is_first, RandomAccess::No),
             }
@@ -91,7 +92,8 @@ fn kind_of_h264(head: u8, rest: &[u8]) -> UnitKind {
     }
 }
 
-/// H.265, 7.3.1.2 and 7.3.6.1. Layers other than the base layer are ignored.
+/// Returns the kind of a NAL unit (H.265, 7.3.1.2 and 7.3.6.1). Layers other than the base layer are
+/// ignored.
 fn kind_of_hevc(head: u8, layer: u8, rest: &[u8]) -> UnitKind {
     if head & 0x81 != 0 || layer & 0xF8 != 0 {
         return UnitKind::Other;

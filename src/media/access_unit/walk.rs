@@ -1,4 +1,4 @@
-//! A walk over the units of a body that is in parts.
+//! A walk over the units of a body that lies in several parts.
 
 use std::ops::Range;
 
@@ -6,18 +6,18 @@ use super::unit::{HEAD_LEN, UnitHead};
 use crate::media::av1;
 use crate::media::codec::VideoCodec;
 
-/// The most units of a message that are read: H.265 allows 600 slices per frame.
+/// The maximum number of units of a message that are read. H.265 allows 600 slices per frame.
 pub(super) const MAX_UNITS: usize = 1024;
 
-/// The length, and the end, of a unit without a length: it takes all the rest.
+/// The length, and the end, of a unit without a length field: it extends to the end of the body.
 const TO_THE_END: usize = usize::MAX;
 
-/// How the units of a track are written.
+/// The format of a track's units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnitFormat {
     /// The codec of the track.
     pub codec: VideoCodec,
-    /// The number of bytes of the length in front of each NAL unit, 1 to 4.
+    /// The size of the length field in front of each NAL unit in bytes, 1 to 4.
     pub length_size: u8,
 }
 
@@ -27,13 +27,14 @@ pub(super) struct UnitWalk<'p, 'a> {
     parts: &'p mut dyn Iterator<Item = &'a [u8]>,
     /// The unread rest of the current part.
     part: &'a [u8],
-    /// The number of bytes that were read.
+    /// The number of bytes read so far.
     pub(super) at: usize,
-    /// The range of the current unit, with its length or header. It may end behind the body.
+    /// The range of the current unit, including its length field or header. It may extend beyond the
+    /// body.
     pub(super) unit: Range<usize>,
-    /// How many more units may be read.
+    /// The number of units that may still be read.
     left: usize,
-    /// Whether all lengths so far were right. At the end, they add up to that of the body.
+    /// Whether all lengths so far were valid. At the end, they add up to the length of the body.
     pub(super) is_whole: bool,
 }
 
@@ -53,7 +54,7 @@ impl<'p, 'a> UnitWalk<'p, 'a> {
         }
     }
 
-    /// The next unit; `None` at the end of the body, and behind a wrong length.
+    /// Returns the next unit; `None` at the end of the body, and after an invalid length.
     pub(super) fn next(&mut self) -> Option<UnitHead> {
         while self.at < self.unit.end {
             if self.take(self.unit.end - self.at).is_empty() {
@@ -72,7 +73,7 @@ impl<'p, 'a> UnitWalk<'p, 'a> {
             }
         };
         if !is_there || self.left == 0 {
-            // The end of the body isn't in the middle of a length.
+            // The body is whole only if it doesn't end in the middle of a length field.
             self.is_whole &= self.at == start;
             return None;
         }
@@ -89,7 +90,7 @@ impl<'p, 'a> UnitWalk<'p, 'a> {
         let size = usize::from(self.format.length_size.clamp(1, 4));
         let len_bytes = len.get_mut(4 - size..).unwrap_or_default();
         let is_there = self.read(len_bytes) == size;
-        // Longer than any message, and small enough not to overflow where usize has 32 bits.
+        // Longer than any message, and small enough not to overflow a 32-bit usize.
         unit.len = (u32::from_be_bytes(len) as usize).min(1 << 30);
         is_there
     }
@@ -107,7 +108,7 @@ impl<'p, 'a> UnitWalk<'p, 'a> {
         true
     }
 
-    /// Takes the next bytes of one part, at most `max`; empty at the end.
+    /// Takes the next bytes of one part, at most `max`. Empty at the end.
     fn take(&mut self, max: usize) -> &'a [u8] {
         while self.part.is_empty() && max > 0 {
             match self.parts.next() {

@@ -1,16 +1,16 @@
-//! Writing boxes: a size, four letters, a body (ISO/IEC 14496-12, 4.2).
+//! A writer of boxes, each with a size, four letters, and a body (ISO/IEC 14496-12, 4.2).
 //!
 //! ```text
 //! 00 00 00 10 66 72 6D 61   size 16, "frma"
 //! 61 76 63 31 00 00 00 00   body: numbers, and other boxes
 //! ```
 //!
-//! The size of a box is only known at its end, and filled in then.
+//! The size of a box is only known at its end, and is filled in then.
 
 /// A buffer of boxes and bytes.
 pub(super) struct Boxes(pub(super) Vec<u8>);
 
-/// The position of a box that was begun.
+/// The position of an open box.
 #[must_use]
 pub(super) struct Begun(usize);
 
@@ -23,7 +23,7 @@ impl Boxes {
         begun
     }
 
-    /// Begins a box with version and flags.
+    /// Begins a box with a version and flags.
     pub(super) fn begin_full(&mut self, name: &[u8; 4], version_and_flags: u32) -> Begun {
         let begun = self.begin(name);
         self.u32(version_and_flags);
@@ -38,7 +38,8 @@ impl Boxes {
         }
     }
 
-    // Not inlined, like the others: each call would contain the code that grows the vector.
+    // Not inlined, like the other methods: otherwise every call would contain the code that grows the
+    // vector.
     #[inline(never)]
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);

@@ -8,8 +8,8 @@
 //! AudioSpecificConfig 11 90                           mp4a.40.2
 //! ```
 //!
-//! For a few audio codecs, browsers expect another name in a content type than the registered one.
-//! Chromium 156 accepts `opus` and `Opus`, Firefox `opus`. Chromium reported support for `fLaC` and
+//! For a few audio codecs, browsers expect a different name in a content type than the registered one.
+//! Chromium 156 accepts `opus` and `Opus`, Firefox only `opus`. Chromium reported support for `fLaC` and
 //! then failed. Browsers that support MP3 at all call it `mp3`; in HLS it is `mp4a.40.34`.
 
 use std::fmt::Write;
@@ -48,7 +48,7 @@ pub(super) fn of_video(codec: VideoCodec, config: &[u8]) -> String {
     text
 }
 
-/// ISO/IEC 14496-15, E.3.
+/// Writes the name of an H.265 configuration (ISO/IEC 14496-15, E.3).
 fn write_hevc(text: &mut String, config: &[u8]) -> std::fmt::Result {
     let Ok(config) = HevcConfig::parse(config) else {
         return Ok(());
@@ -73,8 +73,8 @@ fn write_hevc(text: &mut String, config: &[u8]) -> std::fmt::Result {
     Ok(())
 }
 
-/// Returns the name of an audio track with this configuration, as it is registered or as browsers
-/// expect it in a content type.
+/// Returns the name of an audio track with this configuration: the registered name, or the name that
+/// browsers expect in a content type.
 pub(super) fn of_audio(codec: AudioCodec, config: &[u8], is_for_browsers: bool) -> String {
     let (registered, of_browsers) = match codec {
         AudioCodec::Aac => {

@@ -12,10 +12,10 @@
 //! 112  the frame
 //! ```
 //!
-//! The head has a fixed length and is a pure function of a few numbers, so it can be made again if
-//! only a part of it could be sent.
+//! The head has a fixed length and depends only on a few numbers, so it can be built again if only a
+//! part of it could be sent.
 
-/// The length of a `moof` with one sample of one track, and of the header of the `mdat` behind it.
+/// The length in bytes of a `moof` with one sample of one track, and the header of the following `mdat`.
 pub const FRAGMENT_HEAD_LEN: usize = 112;
 
 /// A fragment of one frame, without the frame's bytes.
@@ -25,15 +25,15 @@ pub struct Fragment {
     pub sequence: u32,
     /// [`VIDEO_TRACK_ID`](super::VIDEO_TRACK_ID) or [`AUDIO_TRACK_ID`](super::AUDIO_TRACK_ID).
     pub track_id: u32,
-    /// The decode time, in ticks of the track.
+    /// The decode time, in ticks of the track's timescale.
     pub decode_time: u64,
     /// The number of ticks until the next frame.
     pub duration: u32,
-    /// The number of ticks from decoding to showing; may be negative.
+    /// The number of ticks from decoding to presentation; may be negative.
     pub composition_offset: i32,
-    /// Whether a decoder can start here: true for keyframes and for all audio frames.
+    /// Whether a decoder can start here: true for keyframes, and for all audio frames.
     pub is_sync: bool,
-    /// The length of the frame; below 2^32 - 8, as that of any message.
+    /// The length of the frame in bytes. Below 2^32 - 8, like the length of any message.
     pub len: u32,
 }
 
@@ -45,14 +45,14 @@ const TEMPLATE: &[u8; FRAGMENT_HEAD_LEN] = b"\0\0\0\x68moof\
     \0\0\0\x24trun\x01\0\x0F\x01\0\0\0\x01\0\0\0\x70\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
     \0\0\0\0mdat";
 
-/// Sample flags: depends on no other sample.
+/// Sample flags: doesn't depend on other samples.
 const SYNC: [u8; 4] = [0x02, 0, 0, 0];
 
-/// Sample flags: depends on others, and is no sync sample.
+/// Sample flags: depends on other samples, and isn't a sync sample.
 const NO_SYNC: [u8; 4] = [0x01, 0x01, 0, 0];
 
 impl Fragment {
-    /// Returns all bytes in front of the frame.
+    /// Returns all bytes that precede the frame.
     pub fn head(&self) -> [u8; FRAGMENT_HEAD_LEN] {
         let mut head = *TEMPLATE;
         let flags = if self.is_sync { SYNC } else { NO_SYNC };

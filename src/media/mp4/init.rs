@@ -31,24 +31,24 @@ const FILE_TYPE: &[u8] = b"\0\0\0\x20ftypiso6\0\0\0\x01iso6iso5mp41mp42";
 const MATRIX: &[u8; 36] = b"\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
     \x40\0\0\0";
 
-/// No composition with other video.
+/// A video media header: no composition with other video.
 const VIDEO_HEADER: &[u8] = b"\0\0\0\x14vmhd\0\0\0\x01\0\0\0\0\0\0\0\0";
 
-/// Balance 0.
+/// A sound media header: balance 0.
 const AUDIO_HEADER: &[u8] = b"\0\0\0\x10smhd\0\0\0\0\0\0\0\0";
 
-/// Says that the media are in the same file.
+/// Data information: the media are in the same file.
 const DATA_INFORMATION: &[u8] = b"\0\0\0\x24dinf\0\0\0\x1Cdref\0\0\0\0\0\0\0\x01\
     \0\0\0\x0Curl \0\0\0\x01";
 
-/// No samples: they are in the fragments.
+/// Empty sample tables, since the samples are in the fragments.
 const EMPTY_TABLES: &[u8] = b"\0\0\0\x10stts\0\0\0\0\0\0\0\0\0\0\0\x10stsc\0\0\0\0\0\0\0\0\
     \0\0\0\x14stsz\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10stco\0\0\0\0\0\0\0\0";
 
 /// The beginning of all sample entries: reserved, data reference 1.
 const SAMPLE_ENTRY: &[u8; 8] = b"\0\0\0\0\0\0\0\x01";
 
-/// Version 0 without flags.
+/// The version and flags of a box: version 0 without flags.
 const PLAIN: u32 = 0;
 
 pub(super) fn init_segment(presentation: &Presentation) -> Vec<u8> {
@@ -159,7 +159,7 @@ fn media_header(b: &mut Boxes, timescale: u32, handler: &[u8; 4]) {
     b.end(handler_reference);
 }
 
-/// ISO/IEC 14496-12, 12.1.3.
+/// Writes a visual sample entry (ISO/IEC 14496-12, 12.1.3).
 fn video_sample_entry(b: &mut Boxes, video: &VideoTrack, size: [u16; 2]) {
     let (entry, config) = match video.codec {
         VideoCodec::Hevc => (b"hvc1", b"hvcC"),
@@ -189,7 +189,7 @@ fn video_sample_entry(b: &mut Boxes, video: &VideoTrack, size: [u16; 2]) {
     b.end(entry);
 }
 
-/// ISO/IEC 14496-12, 12.2.3.
+/// Writes an audio sample entry (ISO/IEC 14496-12, 12.2.3).
 fn audio_sample_entry(b: &mut Boxes, audio: &AudioTrack) {
     let entry = b.begin(match audio.codec {
         AudioCodec::Opus => b"Opus",
@@ -201,7 +201,7 @@ fn audio_sample_entry(b: &mut Boxes, audio: &AudioTrack) {
     b.u16(audio.channels.into());
     b.u16(16); // bits
     b.zeros(4);
-    // 16.16. A rate that doesn't fit is only in the configuration.
+    // A 16.16 number. A sample rate that doesn't fit is only in the configuration.
     let sample_rate = u16::try_from(audio.sample_rate).unwrap_or(0);
     b.u16(sample_rate);
     b.zeros(2);
@@ -222,7 +222,8 @@ fn audio_sample_entry(b: &mut Boxes, audio: &AudioTrack) {
     b.end(entry);
 }
 
-/// ISO/IEC 14496-1, 7.2.6: nested descriptors, each with the length of its body in groups of 7 bits.
+/// Writes nested descriptors, each with the length of its body in groups of 7 bits (ISO/IEC 14496-1,
+/// 7.2.6).
 fn elementary_stream_descriptor(b: &mut Boxes, audio: &AudioTrack) {
     const ELEMENTARY_STREAM: u8 = 3;
     const DECODER_CONFIG: u8 = 4;
@@ -232,7 +233,7 @@ fn elementary_stream_descriptor(b: &mut Boxes, audio: &AudioTrack) {
     let config = &audio.config[..];
     let object_type = match (audio.codec, audio.sample_rate) {
         (AudioCodec::Aac, _) => 0x40,
-        // MP3, of MPEG-2 or of MPEG-1.
+        // MP3 of MPEG-2 or MPEG-1.
         (_, 0..32000) => 0x69,
         _ => 0x6B,
     };
@@ -240,12 +241,12 @@ fn elementary_stream_descriptor(b: &mut Boxes, audio: &AudioTrack) {
         [] => Vec::new(),
         config => descriptor(DECODER_SPECIFIC_INFO, &[config]),
     };
-    // Audio; buffer size, largest and average bit rate are unknown.
+    // An audio stream; buffer size, maximum and average bit rate are unknown.
     let decoder: [&[u8]; 3] = [&[object_type, 0x15], &[0; 3 + 4 + 4], &specific];
     let decoder = descriptor(DECODER_CONFIG, &decoder);
-    // As in MP4.
+    // The predefined configuration for MP4 files.
     let sync_layer = descriptor(SYNC_LAYER_CONFIG, &[&[2]]);
-    // No other fields.
+    // No optional fields.
     let head = [0, AUDIO_TRACK_ID as u8, 0];
     let descriptors = b.begin_full(b"esds", PLAIN);
     b.bytes(&descriptor(
@@ -255,7 +256,7 @@ fn elementary_stream_descriptor(b: &mut Boxes, audio: &AudioTrack) {
     b.end(descriptors);
 }
 
-/// Makes a descriptor of a body in parts, with a length below 2^28 in four bytes.
+/// Makes a descriptor from a body in several parts. Its length, below 2^28, is written in four bytes.
 fn descriptor(tag: u8, body: &[&[u8]]) -> Vec<u8> {
     let body = body.concat();
     let group = |shift: u32| (body.len() >> shift) as u8;

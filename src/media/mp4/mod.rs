@@ -10,15 +10,15 @@
 //! ```text
 //! payloads of sequence headers
 //!    |
-//!   track          VideoTrack, AudioTrack: what of the payloads goes into the boxes
+//!   track          VideoTrack, AudioTrack: the parts of the payloads that go into boxes
 //!    |-- codec_string   "avc1.64001f"
 //!    `-- init           the init segment
 //!         `-- boxes     bytes, and boxes whose size is known at their end
 //!   fragment       the bytes in front of a frame; needs no track
 //! ```
 //!
-//! The bytes of a frame go into the `mdat` unchanged, because RTMP has them in the form of MP4. Only
-//! the tag header and [what MP4 forbids](super::access_unit::clean_range) are left out.
+//! The bytes of a frame go into the `mdat` unchanged, because RTMP carries them in the form that MP4
+//! uses. Only the tag header and [what MP4 forbids](super::access_unit::clean_range) are left out.
 
 mod boxes;
 mod codec_string;
@@ -37,13 +37,13 @@ pub const VIDEO_TRACK_ID: u32 = 1;
 /// The id of the audio track, if there is one.
 pub const AUDIO_TRACK_ID: u32 = 2;
 
-/// Ticks per second of the video track: the milliseconds of RTMP. Audio counts in its sample rate.
+/// The ticks per second of the video track: RTMP's milliseconds. Audio tracks use their sample rate.
 pub const VIDEO_TIMESCALE: u32 = 1000;
 
-/// The longest decoder configuration that is accepted. Parameter sets have some hundred bytes.
+/// The longest decoder configuration in bytes that is accepted. Parameter sets have a few hundred bytes.
 pub const MAX_CONFIG_LEN: usize = 8 * 1024;
 
-/// The tracks of a stream as MP4 has them.
+/// The tracks of a stream in MP4.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Presentation {
     /// The video track, if its codec fits into MP4.
@@ -60,13 +60,13 @@ impl Presentation {
         video + audio
     }
 
-    /// Returns the init segment, which comes before the fragments.
+    /// Returns the init segment, which precedes the fragments.
     pub fn init_segment(&self) -> Vec<u8> {
         init::init_segment(self)
     }
 
-    /// Returns the codecs as in RFC 6381, for HLS playlists: `avc1.64001F,mp4a.40.2`. Empty without
-    /// tracks.
+    /// Returns the codecs as in RFC 6381, for HLS playlists: `avc1.64001F,mp4a.40.2`. Empty if there are
+    /// no tracks.
     pub fn codecs(&self) -> String {
         self.codec_strings(false)
     }
@@ -92,8 +92,8 @@ impl Presentation {
         strings
     }
 
-    /// Whether the init segment of `other` may follow in the same file. Tracks and codecs must be the
-    /// same, other parameters may differ.
+    /// Whether the init segment of `other` may follow in the same file. The tracks and codecs must be
+    /// the same; other parameters may differ.
     pub fn is_continued_by(&self, other: &Presentation) -> bool {
         let codecs = |tracks: &Presentation| {
             let (video, audio) = (tracks.video.as_ref(), tracks.audio.as_ref());

@@ -1,4 +1,4 @@
-//! Init segments and fragments are read back by a reader that shares no code with the writer.
+//! Init segments and fragments, read back by a reader that shares no code with the writer.
 
 mod init;
 mod properties;
@@ -15,7 +15,7 @@ struct Node {
     children: Vec<Node>,
 }
 
-/// The number of bytes in front of the boxes in a box; `None` if it holds none.
+/// Returns the number of bytes that precede the inner boxes of a box; `None` if it holds no boxes.
 fn boxes_begin_at(name: &str) -> Option<usize> {
     Some(match name {
         "moov" | "trak" | "mdia" | "minf" | "dinf" | "stbl" | "mvex" | "moof" | "traf" => 0,
@@ -26,7 +26,7 @@ fn boxes_begin_at(name: &str) -> Option<usize> {
     })
 }
 
-/// Reads boxes. Every byte must belong to one.
+/// Reads boxes. Every byte must belong to a box.
 fn nodes(mut bytes: &[u8]) -> Vec<Node> {
     let mut nodes = Vec::new();
     while !bytes.is_empty() {

@@ -1,4 +1,4 @@
-//! A track as MP4 has it, made from the payloads of RTMP messages.
+//! A track in MP4, made from the payloads of RTMP messages.
 
 use super::MAX_CONFIG_LEN;
 use super::boxes::Boxes;
@@ -16,17 +16,17 @@ use crate::media::{Medium, av1, flac, hevc, vp9};
 pub struct VideoTrack {
     /// The codec. It may differ from that of the tag header: some cameras declare H.265 as H.264.
     pub codec: VideoCodec,
-    /// The format, if it is known. Browsers refuse a track without a size.
+    /// The format, if known. Browsers refuse a track without a size.
     pub format: Option<VideoFormat>,
-    /// The body of the configuration's box: avcC and av1C as they came, hvcC without SEI, vpcC
-    /// without version and flags.
+    /// The body of the configuration box: avcC and av1C as received, hvcC without SEI, vpcC without
+    /// version and flags.
     pub(super) config: Box<[u8]>,
 }
 
 impl VideoTrack {
-    /// Makes a track from the payload of a sequence header, in legacy or Enhanced form. Returns
-    /// `None` if it is no valid sequence header, has a codec that MP4 or browsers don't know, is
-    /// longer than [`MAX_CONFIG_LEN`], or is of a multitrack message.
+    /// Makes a track from the payload of a sequence header, in legacy or Enhanced form. Returns `None`
+    /// if the payload isn't a valid sequence header, has a codec that MP4 or browsers don't support, is
+    /// longer than [`MAX_CONFIG_LEN`], or belongs to a multitrack message.
     pub fn from_sequence_header(payload: &[u8]) -> Option<VideoTrack> {
         let Description { tag, info, config } = Description::read(Medium::Video, payload)?;
         let (Codec::Video(codec), DecoderConfig::Video(config)) = (info.codec, config) else {
@@ -38,7 +38,7 @@ impl VideoTrack {
         Some(VideoTrack {
             codec,
             format: info.format,
-            // Every viewer is sent the configuration, so it is kept short.
+            // The configuration is sent to every viewer, so it is kept short.
             config: match codec {
                 VideoCodec::Hevc => hevc::without_sei(config).into(),
                 _ => config.into(),
@@ -46,7 +46,7 @@ impl VideoTrack {
         })
     }
 
-    /// The same track with frames of this format.
+    /// Returns the same track with this frame format.
     pub fn with_format(self, format: VideoFormat) -> VideoTrack {
         VideoTrack {
             format: Some(format),
@@ -54,14 +54,15 @@ impl VideoTrack {
         }
     }
 
-    /// The codec with its profile and level, as in RFC 6381: `avc1.64001f`.
+    /// Returns the codec with its profile and level, as in RFC 6381: `avc1.64001f`.
     pub fn codec_string(&self) -> String {
         codec_string::of_video(self.codec, &self.config)
     }
 }
 
-/// Reads the format from the body of a keyframe. VP9 has it nowhere else, AV1 sometimes. H.264 and
-/// H.265 have it in their sequence headers, which are also made from parameter sets in the stream.
+/// Reads the format from the body of a keyframe. For VP9 it is the only place that has the format, and
+/// sometimes for AV1. H.264 and H.265 have it in their sequence headers, even if those are built from
+/// parameter sets in the stream.
 pub fn format_of_keyframe(codec: VideoCodec, body: &[u8]) -> Option<VideoFormat> {
     match codec {
         VideoCodec::Av1 => av1::format_of_units(body),
@@ -75,28 +76,28 @@ pub fn format_of_keyframe(codec: VideoCodec, body: &[u8]) -> Option<VideoFormat>
 pub struct AudioTrack {
     /// The codec.
     pub codec: AudioCodec,
-    /// Samples per second, which is the track's timescale; above 0. For HE-AAC that of the core, in
-    /// which frames are counted.
+    /// The number of samples per second, which is the track's timescale; above 0. For HE-AAC it is the
+    /// rate of the core, at which frames are counted.
     pub sample_rate: u32,
-    /// The number of channels in the sequence header; 2 if it doesn't say.
+    /// The number of channels according to the sequence header; 2 if it doesn't say.
     pub channels: u8,
-    /// The number of samples of a frame that doesn't say it.
+    /// The number of samples of a frame, for frames that don't say it themselves.
     samples_per_frame: u16,
-    /// For AAC the sequence header's body, for FLAC the STREAMINFO block, for Opus the body of its
-    /// box; empty for MP3.
+    /// The sequence header's body for AAC, the STREAMINFO block for FLAC, the body of its box for Opus;
+    /// empty for MP3.
     pub(super) config: Box<[u8]>,
 }
 
 impl AudioTrack {
-    /// Makes a track from the payload of a sequence header, in legacy or Enhanced form. Returns
-    /// `None` if it is no valid sequence header, has a codec that MP4 or browsers don't know, is
-    /// longer than [`MAX_CONFIG_LEN`], or is of a multitrack message. MP3 has no sequence headers.
+    /// Makes a track from the payload of a sequence header, in legacy or Enhanced form. Returns `None`
+    /// if the payload isn't a valid sequence header, has a codec that MP4 or browsers don't support, is
+    /// longer than [`MAX_CONFIG_LEN`], or belongs to a multitrack message. MP3 has no sequence headers.
     pub fn from_sequence_header(payload: &[u8]) -> Option<AudioTrack> {
         AudioTrack::read(payload, TagKind::SequenceHeader)
     }
 
-    /// Makes a track of MP3, or of Opus without a sequence header, from the payload of a frame. The
-    /// tag header and four more bytes are enough. Returns `None` for all other codecs.
+    /// Makes a track of MP3, or of Opus without a sequence header, from the payload of a frame. The tag
+    /// header and four more bytes are enough. Returns `None` for all other codecs.
     pub fn from_frame(payload: &[u8]) -> Option<AudioTrack> {
         AudioTrack::read(payload, TagKind::Frames)
     }
@@ -111,7 +112,7 @@ impl AudioTrack {
         }
         let (sample_rate, channels, samples_per_frame, config) = match config {
             DecoderConfig::Aac(config, body) if body.len() <= MAX_CONFIG_LEN => {
-                // Decoders take the channels from the configuration. MP4 needs some number all the same.
+                // Decoders read the channels from the configuration, but MP4 requires a number here.
                 let channels = config.channels.unwrap_or(2);
                 (
                     config.sample_rate,
@@ -120,7 +121,7 @@ impl AudioTrack {
                     body.into(),
                 )
             }
-            // 20 ms, which nearly all encoders use.
+            // 20 ms, the packet duration of nearly all encoders.
             DecoderConfig::Opus(head) => (opus::SAMPLE_RATE, head.channels, 960, opus_box(&head)),
             DecoderConfig::Flac(info, block) => {
                 let samples = info.max_block_size.max(1);
@@ -143,13 +144,13 @@ impl AudioTrack {
         })
     }
 
-    /// The codec as in RFC 6381: `mp4a.40.2`, `Opus`.
+    /// Returns the codec as in RFC 6381: `mp4a.40.2`, `Opus`.
     pub fn codec_string(&self) -> String {
         codec_string::of_audio(self.codec, &self.config, false)
     }
 
-    /// The number of samples per channel in the frame that begins with these bytes; 16 are enough.
-    /// The usual number for an invalid frame.
+    /// Returns the number of samples per channel in the frame that begins with these bytes; 16 bytes are
+    /// enough. Returns the usual number if the frame is invalid.
     pub fn samples(&self, body: &[u8]) -> u32 {
         let samples = match self.codec {
             AudioCodec::Mp3 => Mp3Header::parse(body).map(|header| header.samples.into()),
@@ -161,8 +162,8 @@ impl AudioTrack {
     }
 }
 
-/// Returns the body of the box: the header's fields in big-endian order ("Encapsulation of Opus in ISO
-/// Base Media File Format", 4.3.2).
+/// Returns the body of the box, with the header's fields in big-endian order ("Encapsulation of Opus in
+/// ISO Base Media File Format", 4.3.2).
 fn opus_box(head: &OpusHead<'_>) -> Box<[u8]> {
     let mut config = Boxes(Vec::with_capacity(11 + head.mapping.len()));
     config.u8(0); // version

@@ -1,4 +1,4 @@
-//! Reading a tag header from front to back, and the parts of Enhanced headers.
+//! A reader of tag headers from front to back, and the parts of Enhanced headers.
 
 use byteorder::{BigEndian, ByteOrder};
 
@@ -7,10 +7,10 @@ use crate::media::codec::FourCc;
 use crate::media::short_bytes::ShortBytes;
 use crate::media::{Error, Medium};
 
-/// The most ModEx prefixes in one header.
+/// The maximum number of ModEx prefixes in one header.
 const MAX_MOD_EX: usize = 8;
 
-/// Packet types of Enhanced headers. Multitrack differs between audio and video.
+/// Packet types of Enhanced headers. The one of multitrack messages differs between audio and video.
 pub(super) mod packet_type {
     pub(in super::super) const SEQUENCE_START: u8 = 0;
     pub(in super::super) const CODED_FRAMES: u8 = 1;
@@ -38,27 +38,27 @@ pub(super) enum Layout {
     ManyCodecs,
 }
 
-/// The part of an Enhanced header in front of all tracks.
+/// The part of an Enhanced header that precedes all tracks.
 pub(super) struct TagPrefix {
     pub(super) first: u8,
-    /// The packet type of the message, or the inner one of a multitrack message.
+    /// The packet type of the message, or the inner packet type of a multitrack message.
     pub(super) packet_type: u8,
     pub(super) layout: Layout,
     /// The codec of all tracks; `None` if each has its own.
     pub(super) four_cc: Option<FourCc>,
-    /// The ModEx prefixes, which follow the first byte. The low half of their last byte is the packet
-    /// type that comes next. Empty if there are none, or if they are too long.
+    /// The ModEx prefixes, which follow the first byte. The low half of their last byte is the next
+    /// packet type. Empty if there are none, or if they are too long.
     pub(super) mod_ex: ShortBytes<MAX_MOD_EX_LEN>,
 }
 
-/// The longest ModEx that is kept, in bytes. The only kind in use has 5.
+/// The longest ModEx in bytes that is kept. The only kind in use has 5.
 pub(super) const MAX_MOD_EX_LEN: usize = 8;
 
-/// One track of an Enhanced message, as far as its body is there.
+/// One track of an Enhanced message, with the available part of its body.
 pub(super) struct TagTrack<'a> {
     pub(super) id: u8,
     pub(super) four_cc: FourCc,
-    /// The length of the body; `None` if it takes the rest of the message.
+    /// The length of the body in bytes; `None` if it extends to the end of the message.
     pub(super) len: Option<usize>,
     pub(super) body: &'a [u8],
 }
@@ -66,7 +66,7 @@ pub(super) struct TagTrack<'a> {
 /// See the module's documentation.
 pub(super) struct TagReader<'a> {
     payload: &'a [u8],
-    /// The number of bytes that were read; at most the payload's length.
+    /// The number of bytes read so far; at most the payload's length.
     pub(super) at: usize,
 }
 
@@ -99,8 +99,8 @@ impl<'a> TagReader<'a> {
         self.array::<3>().map(|bytes| BigEndian::read_i24(&bytes))
     }
 
-    /// Skips ModEx prefixes, and returns the packet type behind them. The only kind in use adds
-    /// nanoseconds to the presentation time, which nothing here needs.
+    /// Skips ModEx prefixes, and returns the packet type after them. The only kind in use adds
+    /// nanoseconds to the presentation time, which the server doesn't need.
     pub(super) fn skip_mod_ex(&mut self, mut packet_type: u8) -> Result<u8, Error> {
         for _ in 0..MAX_MOD_EX {
             if packet_type != packet_type::MOD_EX {
@@ -128,7 +128,7 @@ impl<'a> TagReader<'a> {
         }
     }
 
-    /// Reads the part in front of the tracks. Returns `None` for a video command, which has none.
+    /// Reads the part that precedes the tracks. Returns `None` for a video command, which has no tracks.
     pub(super) fn prefix(&mut self, medium: Medium) -> Result<Option<TagPrefix>, Error> {
         let first = self.byte()?;
         let start = self.at;
@@ -172,7 +172,7 @@ impl<'a> TagReader<'a> {
         Ok(Some(prefix))
     }
 
-    /// Reads the header of a track, up to its body.
+    /// Reads the header of a track, up to the track's body.
     pub(super) fn track(&mut self, prefix: &TagPrefix) -> Result<TagTrack<'a>, Error> {
         let four_cc = match prefix.four_cc {
             Some(four_cc) => four_cc,

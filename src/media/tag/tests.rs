@@ -438,7 +438,7 @@ proptest! {
         }
     }
 
-    /// Only the first block of a payload is given to the parser.
+    /// The parser is given only the first block of a payload.
     #[test]
     fn the_beginning_of_a_payload_is_enough_to_parse_its_header(body: Vec<u8>) {
         for header in [&b"\x17\x01\0\0\x53"[..], b"\x93hvc1", b"\x96\x01avc1\x01\0\0\0"] {

@@ -1,4 +1,4 @@
-//! Splitting a message into its tracks, each in the form that goes to players.
+//! Splits a message into its tracks, each in the form that is sent to players.
 //!
 //! ```text
 //! 27 01 ..., AF 01 ...            legacy: unchanged, but with the true frame type
@@ -13,8 +13,8 @@
 //! 83 zzzz ...                     83 zzzz ...         unknown codecs: unchanged
 //! ```
 //!
-//! Nothing is copied: a [`TrackMessage`] holds a few new bytes, and the range of the original ones
-//! that follow them.
+//! Nothing is copied: a [`TrackMessage`] holds a few new bytes, and the range of the original bytes that
+//! follow them.
 
 use std::ops::Range;
 use std::{iter, mem};
@@ -25,45 +25,46 @@ use crate::media::Medium;
 use crate::media::codec::{AudioCodec, Codec, FourCc, VideoCodec};
 use crate::media::short_bytes::ShortBytes;
 
-/// The most tracks that are taken from one message. OBS sends ten of video, six of audio.
+/// The maximum number of tracks that are read from one message. OBS sends ten video and six audio
+/// tracks.
 const MAX_TRACKS: u8 = 32;
 
-/// The number of bytes that are read of one of many tracks: enough for any header, and to
-/// recognize most keyframes that aren't flagged.
+/// The number of bytes that are read of each track in a message with many tracks: enough for any header,
+/// and for recognizing most keyframes that aren't flagged.
 const WINDOW_LEN: usize = 1024;
 
-/// The most new bytes: first byte, ModEx, multitrack byte, FourCC, track id.
+/// The maximum number of new bytes: first byte, ModEx, multitrack byte, FourCC, track id.
 const MAX_HEAD_LEN: usize = 1 + MAX_MOD_EX_LEN + 1 + 4 + 1;
 
-/// The part of a message that belongs to one track, in the form that goes to players.
+/// The part of a message that belongs to one track, in the form that is sent to players.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackMessage {
-    /// The kind of data that it carries.
+    /// The kind of data that the message carries.
     pub kind: TagKind,
     /// Whether a decoder can start here.
     pub is_keyframe: bool,
-    /// 0 unless the message has another one.
+    /// The id of the track; 0 if the message has none.
     pub track_id: u8,
     /// The codec, if the header has it.
     pub codec: Option<Codec>,
-    /// The time from decoding to showing in ms.
+    /// The time from decoding to presentation in ms.
     pub composition_time: i32,
-    /// Where the coded frame begins in [`payload`](TrackMessage::payload).
+    /// The offset of the coded frame in [`payload`](TrackMessage::payload).
     pub body_offset: u8,
-    /// The codec's name in an Enhanced header; `None` in the legacy form.
+    /// The codec's FourCC in an Enhanced header; `None` in the legacy form.
     pub four_cc: Option<FourCc>,
-    /// The number of bytes of ModEx behind the first byte. The low half of the last of them is the
-    /// packet type that the first byte would have without them.
+    /// The number of bytes of ModEx after the first byte. The low half of the last ModEx byte is the
+    /// packet type that the first byte would have without ModEx.
     pub mod_ex_len: u8,
     /// The new bytes.
     head: ShortBytes<MAX_HEAD_LEN>,
-    /// The range of the original payload that follows them.
+    /// The range of the original payload that follows the new bytes.
     body: Range<u32>,
 }
 
 impl TrackMessage {
-    /// Reads the payload of a message with one track; its first part is enough. Returns `None` if
-    /// the message is of no use to players, and if [`TrackSplitter`] takes it.
+    /// Reads the payload of a message with one track; its first part is enough. Returns `None` if the
+    /// message is of no use to players, or if it must be split with a [`TrackSplitter`].
     pub fn read(medium: Medium, payload: &[u8]) -> Option<TrackMessage> {
         let first = *payload.first()?;
         if medium.is_enhanced(first) {
@@ -124,27 +125,27 @@ impl TrackMessage {
     }
 }
 
-/// Splits a message of many tracks. Track 0 comes first, wherever it stands, because receivers
-/// start with its keyframe.
+/// Splits a message with many tracks. Track 0 is returned first, wherever it is in the message, because
+/// receivers start with its keyframe.
 ///
-/// Of a damaged message, the tracks in front of the damage are returned.
+/// For a damaged message, the tracks before the damage are returned.
 pub struct TrackSplitter {
     medium: Medium,
     prefix: TagPrefix,
-    /// Where the first track begins.
+    /// The offset of the first track.
     start: usize,
-    /// Where the next one begins.
+    /// The offset of the next track.
     at: usize,
-    /// The length of the payload, once it is known.
+    /// The length of the payload in bytes, once it is known.
     len: usize,
-    /// How many more tracks may be read.
+    /// The number of tracks that may still be read.
     left: u8,
-    /// False in the first pass, which returns track 0 only; true in the second one.
+    /// False in the first pass, which returns only track 0; true in the second pass.
     is_track_0_done: bool,
 }
 
 impl TrackSplitter {
-    /// Reads the payload of a message of many tracks. Its first part must hold everything up to the
+    /// Reads the payload of a message with many tracks. Its first part must contain everything up to the
     /// first track. Returns `None` for any other message.
     #[inline]
     pub fn read(medium: Medium, payload: &[u8]) -> Option<TrackSplitter> {
@@ -179,8 +180,8 @@ impl TrackSplitter {
         self.at < self.len && self.left > 0
     }
 
-    /// Reads the next track of a payload. Returns `None` if it is not this track's turn, or if the
-    /// track is of no use to players.
+    /// Reads the next track of a payload. Returns `None` if it isn't this track's turn, or if the track
+    /// is of no use to players.
     pub fn next(&mut self, payload: &mut dyn Iterator<Item = &[u8]>) -> Option<TrackMessage> {
         let mut window = [0; WINDOW_LEN];
         let (bytes, len) = copy_from(payload, self.at, &mut window);
@@ -192,17 +193,18 @@ impl TrackSplitter {
             .and_then(|track| body.checked_add(track.len?))
             .filter(|end| *end <= len);
         self.len = len;
+        // A damaged track ends the message, because the next one can't be found.
         self.at = end.unwrap_or(len);
         self.left = self.left.saturating_sub(1);
-        // The first pass returns track 0 only, the second one all others.
+        // The first pass returns only track 0, the second pass all others.
         let track = track.filter(|track| (track.id != 0) == self.is_track_0_done)?;
         let body = u32::try_from(body).ok()?..u32::try_from(end?).ok()?;
         enhanced(self.medium, &self.prefix, &track, body)
     }
 }
 
-/// Copies a payload's bytes from a position on, as far as they fit. Returns them, and the payload's
-/// length.
+/// Copies the bytes of a payload starting at a position, as many as fit. Returns them, and the length of
+/// the payload.
 fn copy_from<'w>(
     payload: &mut dyn Iterator<Item = &[u8]>,
     position: usize,
@@ -233,7 +235,7 @@ fn read_enhanced(medium: Medium, payload: &[u8]) -> Option<TrackMessage> {
     enhanced(medium, &prefix, &track, body)
 }
 
-/// Returns the message of a track whose body is in this range of the payload.
+/// Returns the message of a track whose body is this range of the payload.
 fn enhanced(
     medium: Medium,
     prefix: &TagPrefix,
@@ -251,7 +253,7 @@ fn enhanced(
         Medium::Video => 0x80 | tag.frame_type_for_players(prefix.first, is_extra) << 4,
     };
     let mut message = TrackMessage::new(&tag, body);
-    // The bytes behind the first one in the legacy form.
+    // The bytes after the first one in the legacy form.
     let legacy: Option<&[u8]> = match (tag.codec, prefix.packet_type) {
         _ if is_extra => None,
         (H264, packet_type::SEQUENCE_START) => Some(&[0, 0, 0, 0]),
@@ -260,8 +262,8 @@ fn enhanced(
         (H264, packet_type::SEQUENCE_END) => Some(&[2, 0, 0, 0]),
         (AAC, packet_type::SEQUENCE_START) => Some(&[0]),
         (AAC, packet_type::CODED_FRAMES) => Some(&[1]),
-        // The rest has no legacy form. Players that only know that form would take the Enhanced one
-        // for another track. AAC has its channels in the sequence header anyway.
+        // Other packet types have no legacy form. Players that only know that form would treat the
+        // Enhanced message as another track. For AAC, the channels are in the sequence header anyway.
         (AAC, _) => return None,
         _ => None,
     };
@@ -276,7 +278,7 @@ fn enhanced(
     }
 
     message.four_cc = Some(track.four_cc);
-    // Without composition times both packet types mean the same, but mpegts.js knows only one.
+    // Without composition times, both packet types mean the same, but mpegts.js only knows one of them.
     let own_type = match (tag.codec, prefix.packet_type) {
         (Some(Codec::Video(codec)), packet_type::CODED_FRAMES_X)
             if !codec.has_composition_time() && !matches!(codec, VideoCodec::Other(_)) =>
@@ -290,7 +292,7 @@ fn enhanced(
     } else {
         own_type
     };
-    // The time in a ModEx means nothing for a header.
+    // The time in a ModEx has no meaning for a header.
     let is_header = !matches!(tag.kind, TagKind::Frames | TagKind::SequenceEnd);
     match prefix.mod_ex.as_slice().split_last() {
         Some((last, data)) if !is_header => {
@@ -302,7 +304,7 @@ fn enhanced(
         _ => message.head.push(&[high | packet_type]),
     }
     if is_extra {
-        // Its high half, 0, is the layout: one track.
+        // The high half of this byte, 0, is the layout: one track.
         message.head.push(&[own_type]);
     }
     message.head.push(&track.four_cc);

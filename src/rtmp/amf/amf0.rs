@@ -11,8 +11,8 @@
 //! 07 reference     u16 index                11 avmplus       one AMF3 value
 //! ```
 //!
-//! Everything is bounded by the message itself: a length beyond its end is an error, and a count
-//! is never believed. The count of an ECMA array is wrong in practice (0, or OBS's fixed 20).
+//! Everything is bounded by the message itself: a length beyond its end is an error, and a count is
+//! never trusted. The count of an ECMA array is often wrong in practice (0, or OBS's fixed 20).
 //!
 //! ```text
 //! 03                                      object
@@ -31,14 +31,14 @@ pub use super::budget::{MAX_DEPTH, MAX_REPEATED_TEXT, MAX_VALUES};
 pub use super::reader::MissingEnd;
 pub use super::value::Value;
 
-/// Appends a value in AMF3 after the marker that switches to it.
+/// Appends a value in AMF3, after the marker that switches to AMF3.
 pub fn emit_avmplus(value: &Value, out: &mut Vec<u8>) {
     out.push(marker::AVMPLUS);
     amf3::emit(value, out);
 }
 
 impl Value {
-    /// Appends the value's bytes. A name is cut after 65,535 bytes, between characters.
+    /// Appends the value's bytes. Property names are cut to 65,535 bytes, between characters.
     pub fn emit(&self, out: &mut Vec<u8>) {
         match self {
             Value::Number(number) => {
@@ -78,7 +78,7 @@ impl Value {
     }
 }
 
-/// Longest text after a length of two bytes.
+/// The longest text in bytes that a two-byte length can announce.
 const MAX_SHORT_LEN: usize = u16::MAX as usize;
 
 fn emit_short(text: &str, out: &mut Vec<u8>) {
@@ -92,8 +92,8 @@ fn emit_long(marker: u8, text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Writes a marker and a count. Values that are emitted came in a message or were made here, so it is
-/// far below 2^32.
+/// Writes a marker and a count. Emitted values either came in a message or were built by this server, so
+/// the count is far below 2^32.
 fn begin(marker: u8, count: usize, out: &mut Vec<u8>) {
     out.push(marker);
     out.extend_from_slice(&(count as u32).to_be_bytes());
@@ -107,7 +107,7 @@ fn emit_properties(properties: &[(String, Value)], out: &mut Vec<u8>) {
     out.extend_from_slice(&[0, 0, marker::OBJECT_END]);
 }
 
-/// Reads all values of a message as trees. For trusted peers.
+/// Parses all values of a message into trees. Only for messages of trusted peers.
 pub fn parse(bytes: &[u8], missing_end: MissingEnd) -> Result<Vec<Value>, Error> {
     let mut reader = Reader::tolerating(bytes.into(), missing_end);
     let mut values = Vec::new();

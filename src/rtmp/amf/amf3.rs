@@ -1,4 +1,4 @@
-//! AMF3, which clients of objectEncoding 3 put into AMF0 after the marker "avmplus" (AMF3
+//! AMF3, which clients with objectEncoding 3 embed in AMF0 after the marker "avmplus" (AMF3
 //! specification, section 3; AMF0, 3.1).
 //!
 //! ```text
@@ -9,10 +9,10 @@
 //! 07, 0B XML     09 array     pairs, then elements     11 dictionary
 //! ```
 //!
-//! A U29 has 1 to 4 bytes of 7, 7, 7 and 8 bits, the highest first. Where one announces a length,
-//! its lowest bit says whether the value follows (1) or is a reference to an earlier one (0).
-//! There are three tables for that, all empty at the start of each value after "avmplus":
-//! strings, objects, and traits (class name and member names).
+//! A U29 has 1 to 4 bytes of 7, 7, 7 and 8 bits, the most significant first. Where a U29 announces a
+//! length, its lowest bit says whether the value follows (1) or is a reference to an earlier value (0).
+//! There are three reference tables, all empty at the start of each value after "avmplus": strings,
+//! objects, and traits (class name and member names).
 //!
 //! ```text
 //! 0A 0B 01           object: inline traits, dynamic, no sealed members; class name ""
@@ -21,8 +21,8 @@
 //! ```
 //!
 //! References to strings and traits are followed. References to objects become null, as in AMF0:
-//! expanding them is how small messages become large, and no RTMP client sends them.
-//! Class names are dropped: nothing is ever created by name.
+//! expanding them would let a small message become large, and no RTMP client sends them. Class names are
+//! dropped: no object is ever instantiated by its class name.
 
 use crate::rtmp::amf::marker::amf3 as marker;
 use crate::rtmp::amf::value::Value;
@@ -31,8 +31,8 @@ use crate::rtmp::amf::value::Value;
 const MIN_INTEGER: i32 = -(1 << 28);
 const MAX_INTEGER: i32 = (1 << 28) - 1;
 
-/// Appends a value's bytes. Objects are dynamic and of no class; a property without a name can't
-/// be written, since the empty name is the end of an object.
+/// Appends a value's bytes. Objects are written as dynamic objects without a class. Properties with an
+/// empty name can't be written, since the empty name marks the end of an object.
 pub fn emit(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Undefined => out.push(marker::UNDEFINED),
@@ -62,7 +62,7 @@ pub fn emit(value: &Value, out: &mut Vec<u8>) {
             emit_properties(properties, out);
         }
         Value::EcmaArray(properties) => {
-            // No elements but those with a name.
+            // The dense part has length 0: all elements have names.
             out.extend_from_slice(&[marker::ARRAY, 1]);
             emit_properties(properties, out);
         }
@@ -78,7 +78,7 @@ pub fn emit(value: &Value, out: &mut Vec<u8>) {
 fn emit_number(number: f64, out: &mut Vec<u8>) {
     let integer = number as i32;
     let is_integer = (MIN_INTEGER..=MAX_INTEGER).contains(&integer)
-        // Bit by bit: -0 is no integer.
+        // Compared bit by bit, since -0 can't be written as an integer.
         && f64::from(integer).to_bits() == number.to_bits();
     if is_integer {
         out.push(marker::INTEGER);
@@ -102,8 +102,8 @@ fn emit_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-/// A length of what follows, not a reference. Values that are emitted came in a message or were made
-/// here, so it is far below 2^28.
+/// Returns the U29 for a length whose bytes follow, as opposed to a reference. Emitted values either
+/// came in a message or were built by this server, so the length is far below 2^28.
 fn inline(len: usize) -> u32 {
     (len as u32) << 1 | 1
 }

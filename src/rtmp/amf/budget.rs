@@ -2,20 +2,21 @@
 
 use crate::rtmp::Error;
 
-/// Deepest nesting of values. Real ones stay below 4; ffmpeg reads 16.
+/// The deepest nesting of values. Real messages stay below 4; ffmpeg reads up to 16.
 pub const MAX_DEPTH: usize = 16;
 
-/// Most values in one message, nested ones included.
+/// The maximum number of values in one message, nested values included.
 pub const MAX_VALUES: usize = 8192;
 
-/// Bytes that references of AMF3 may repeat in one message: 16 for the name of every value.
+/// The maximum number of bytes that AMF3 references may repeat in one message: 16 for the name of every
+/// value.
 pub const MAX_REPEATED_TEXT: usize = 16 * MAX_VALUES;
 
 /// The values and bytes that a message may still contain.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     values: usize,
-    /// Bytes that references may repeat.
+    /// The number of bytes that references may still repeat.
     repeated_text: usize,
 }
 
@@ -27,7 +28,7 @@ impl Budget {
         }
     }
 
-    /// Takes `count` values that lie `depth` deep.
+    /// Charges `count` values at nesting depth `depth`.
     pub(super) fn take_values(&mut self, count: usize, depth: usize) -> Result<(), Error> {
         if count > 0 && depth >= MAX_DEPTH {
             return Err(limit("depth of amf values", MAX_DEPTH));
@@ -37,7 +38,7 @@ impl Budget {
         Ok(())
     }
 
-    /// Takes text that is repeated by a reference.
+    /// Charges `len` bytes of text that is repeated by a reference.
     pub(super) fn take_repeated_text(&mut self, len: usize) -> Result<(), Error> {
         const WHAT: &str = "bytes that amf3 references repeat";
         let left = self.repeated_text.checked_sub(len);

@@ -1,4 +1,4 @@
-//! The first byte of each value, which says what it is.
+//! The first byte of each value, which tells its type.
 
 /// AMF0, section 2.1.
 pub(in crate::rtmp) mod amf0 {

@@ -1,4 +1,4 @@
-//! Reading a message token by token, in AMF0 or AMF3.
+//! A reader of AMF0 or AMF3 messages, token by token.
 
 mod amf3;
 mod tables;
@@ -19,13 +19,14 @@ pub use tables::{MAX_STRINGS, MAX_TRAITS};
 /// metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingEnd {
-    /// For commands: an error.
+    /// A missing end marker is an error, as in commands.
     Refused,
-    /// For data messages: good enough.
+    /// A missing end marker is accepted, as in data messages.
     Tolerated,
 }
 
-/// Reads a message token by token, so that the first values count even if a later one is undecodable.
+/// Reads a message token by token, so that the first values are usable even if a later one can't be
+/// decoded.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
     all: Bytes<'a>,
@@ -33,7 +34,7 @@ pub struct Reader<'a> {
     pub(in crate::rtmp) bytes: Bytes<'a>,
     budget: Budget,
     missing_end: MissingEnd,
-    /// Objects and arrays that have begun and not ended, the outermost first.
+    /// Objects and arrays that have begun and not yet ended, the outermost first.
     open: [OpenValue; MAX_DEPTH],
     depth: usize,
     /// Whether any value was in AMF3.
@@ -51,21 +52,23 @@ struct OpenValue {
 
 #[derive(Clone, Copy, Debug)]
 enum OpenKind {
-    /// AMF0: pairs up to the end marker.
+    /// An AMF0 object: pairs up to the end marker.
     Properties,
-    /// AMF0: values.
+    /// An AMF0 strict array, with this many values left.
     Elements { left: u32 },
-    /// AMF3.
+    /// An AMF3 object or array.
     Amf3(Amf3Position),
 }
 
 impl<'a> Reader<'a> {
-    /// Reads the payload of a command or data message; every object must have its end.
+    /// Creates a reader for the payload of a command or data message, in which every object must have
+    /// its end marker.
     pub fn new(bytes: Bytes<'a>) -> Reader<'a> {
         Reader::tolerating(bytes, MissingEnd::Refused)
     }
 
-    /// The same, but the last object may lack its end if `missing_end` tolerates it.
+    /// Like [`new`](Reader::new), but the last object may lack its end marker if `missing_end` tolerates
+    /// it.
     pub fn tolerating(bytes: Bytes<'a>, missing_end: MissingEnd) -> Reader<'a> {
         let none = OpenValue {
             depth: 0,
@@ -83,8 +86,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Returns the next token, `None` at the end. An error is the end too: a value that can't be decoded
-    /// can't be skipped either.
+    /// Returns the next token, or `None` at the end. Reading also ends after an error: a value that
+    /// can't be decoded can't be skipped either.
     pub fn next_token(&mut self) -> Result<Option<Named<'a>>, Error> {
         let result = self.step();
         if result.is_err() {
@@ -106,8 +109,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads the rest of an object whose first token was read last. Returns the first token of the value
-    /// with that name, of the last one if there are several.
+    /// Reads the rest of an object whose first token was just read. Returns the first token of the value
+    /// with that name, or of the last such value if there are several.
     pub fn find(&mut self, name: &str) -> Result<Option<Token<'a>>, Error> {
         let mut found = None;
         while let Some(next) = self.next_token()? {
@@ -122,7 +125,7 @@ impl<'a> Reader<'a> {
         Ok(found)
     }
 
-    /// Returns the next value as a tree, `None` at the end. For trusted peers.
+    /// Returns the next value as a tree, or `None` at the end. Only for messages of trusted peers.
     pub fn next_value(&mut self) -> Result<Option<Value>, Error> {
         match self.next_token()? {
             Some(Named { token, .. }) => self.tree(token).map(Some),
@@ -130,7 +133,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The value that begins with this token.
+    /// Builds the tree of the value that begins with this token.
     pub(super) fn tree(&mut self, token: Token<'a>) -> Result<Value, Error> {
         Ok(match token {
             Token::Number(number) => Value::Number(number),
@@ -184,8 +187,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A pair, or the end marker. An empty key is the end only when 09 follows; some encoders do
-    /// have a property without a name.
+    /// Reads a pair, or the end marker. An empty key is the end only if 09 follows: some encoders do
+    /// send properties without a name.
     fn property(&mut self, depth: usize) -> Result<Named<'a>, Error> {
         if self.bytes.is_empty() && self.missing_end == MissingEnd::Tolerated {
             return Ok(self.end());
@@ -199,7 +202,8 @@ impl<'a> Reader<'a> {
     }
 
     fn value(&mut self, name: Name<'a>, depth: usize) -> Result<Named<'a>, Error> {
-        // Marker and value are one value; for that one only (AMF0, 3.1).
+        // The marker and the AMF3 value count as one value; AMF0 resumes after that one value (AMF0,
+        // 3.1).
         if let Some(bytes) = self.bytes.strip_prefix(&[marker::AVMPLUS]) {
             self.bytes = bytes;
             self.has_amf3 = true;
@@ -252,7 +256,7 @@ impl<'a> Reader<'a> {
         Ok(Named { name, token })
     }
 
-    /// Reads the count of a strict array. An element has at least one byte.
+    /// Reads the count of a strict array, and checks it: every element has at least one byte.
     fn count(&mut self) -> Result<u32, Error> {
         let at = self.position();
         let count = u32::from_be_bytes(self.take(4, "count")?.to_array());
@@ -309,7 +313,7 @@ impl<'a> Reader<'a> {
         Ok(self.take(1, what)?.first().unwrap_or_default())
     }
 
-    /// Exactly `len` bytes, or an error.
+    /// Takes exactly `len` bytes; fewer are an error.
     fn take(&mut self, len: usize, what: &str) -> Result<Bytes<'a>, Error> {
         let Some((taken, rest)) = self.bytes.split_at(len) else {
             let is_amf3 = self.is_amf3();

@@ -1,4 +1,4 @@
-//! Text of a message.
+//! Text in a message.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,22 +7,22 @@ use std::string::FromUtf8Error;
 use crate::rtmp::bytes::Bytes;
 use crate::rtmp::printable::at_most;
 
-/// Text where it lies in a message. Bytes that aren't UTF-8 are replaced when it is read.
+/// Text as it lies in a message. Bytes that aren't UTF-8 are replaced when the text is read.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Text<'a>(pub(super) Bytes<'a>);
 
 impl<'a> Text<'a> {
-    /// Length in bytes, as it came.
+    /// Returns the length in bytes, as received.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether it is empty.
+    /// Whether the text is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The whole text; without a copy if it is UTF-8 in one place.
+    /// Returns the whole text, without a copy if it is UTF-8 and contiguous.
     pub fn to_str(self) -> Cow<'a, str> {
         let mut parts = self.0.parts();
         match (parts.next(), parts.next()) {
@@ -32,7 +32,7 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The beginning of the text, at most `most` bytes, in a string without spare capacity.
+    /// Returns the beginning of the text, at most `most` bytes, in a string without spare capacity.
     pub fn to_string_of(self, most: usize) -> String {
         let len = self.len().min(most);
         let mut bytes = Vec::with_capacity(len);
@@ -42,20 +42,20 @@ impl<'a> Text<'a> {
         }
         let lossy = |error: FromUtf8Error| String::from_utf8_lossy(error.as_bytes()).into_owned();
         let mut text = String::from_utf8(bytes).unwrap_or_else(lossy);
-        // Replaced bytes become longer.
+        // Replacement characters are longer than the bytes that they replace.
         text.truncate(at_most(&text, most).len());
         text.shrink_to_fit();
         text
     }
 
-    /// The text as a FourCC, if it has four bytes.
+    /// Returns the text as a FourCC if it has exactly four bytes.
     pub fn to_four_cc(self) -> Option<[u8; 4]> {
         (self.len() == 4).then(|| self.0.to_array())
     }
 
-    /// The whole number that the text is, if it is one.
+    /// Returns the whole number that the text spells, if it spells one.
     pub(super) fn to_i32(self) -> Option<i32> {
-        // Longer text is no number of this size, or one with a lot of spaces around it.
+        // A longer text is not an `i32`, unless it is padded with a lot of spaces.
         if self.len() > 32 {
             return None;
         }
@@ -118,7 +118,7 @@ mod tests {
             let cut = text.to_string_of(most);
             assert!(cut.len() <= most, "{cut:?}");
         }
-        // Replaced bytes are longer than what they replace.
+        // Replacement characters are longer than the bytes that they replace.
         let odd = Text(Bytes::from(&[0xFF; 100][..]));
         assert_eq!(odd.to_string_of(10), "\u{fffd}".repeat(3));
         assert_eq!(odd.to_str().len(), 300);

@@ -1,4 +1,4 @@
-//! Tokens: the values of a message, of which objects and arrays have a beginning and an end.
+//! Tokens: the values of a message, where objects and arrays are split into a beginning and an end.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,34 +9,35 @@ use crate::rtmp::bytes::Bytes;
 /// The beginning or end of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Token<'a> {
-    /// May be NaN or infinite: check before casting.
+    /// A number, which may be NaN or infinite: check before casting.
     Number(f64),
     /// True or false.
     Boolean(bool),
-    /// Short and long strings.
+    /// A short or long string.
     String(Text<'a>),
-    /// An object's properties follow, up to its [`End`](Token::End).
+    /// The beginning of an object. Its properties follow, up to its [`End`](Token::End).
     Object,
-    /// Named properties follow, in the form that players expect for metadata.
+    /// The beginning of named properties in the form that players expect for metadata.
     EcmaArray,
-    /// This many values without names follow, and the end.
+    /// The beginning of an array: this many values without names follow, then the end.
     StrictArray(u32),
-    /// The end of the object or array that began last.
+    /// The end of the innermost open object or array.
     End,
-    /// Also references, which no client sends: expanding them is how small messages become large.
+    /// Null. References also become null, since expanding them would let a small message become large,
+    /// and no client sends them.
     Null,
-    /// Also "unsupported".
+    /// Undefined, or AMF0's "unsupported".
     Undefined,
-    /// Milliseconds since 1970; the time zone is reserved and ignored.
+    /// A date in milliseconds since 1970. The time zone is reserved and ignored.
     Date(f64),
-    /// Opaque; never parsed.
+    /// An XML document, opaque: never parsed.
     XmlDocument(Text<'a>),
-    /// AMF3 only.
+    /// A byte array, in AMF3 only.
     ByteArray(Bytes<'a>),
 }
 
 impl Token<'_> {
-    /// The number, also if it was sent as a boolean or as text, as some clients do.
+    /// Returns the number, even if it was sent as a boolean or as text, as some clients do.
     pub fn as_f64(&self) -> Option<f64> {
         match *self {
             Token::Number(number) => Some(number),
@@ -46,7 +47,7 @@ impl Token<'_> {
         }
     }
 
-    /// The boolean; clients also send numbers, of which all but 0 are true.
+    /// Returns the boolean. Some clients send numbers instead, of which all but 0 are true.
     pub fn as_bool(&self) -> Option<bool> {
         match *self {
             Token::Boolean(boolean) => Some(boolean),
@@ -60,7 +61,7 @@ impl Token<'_> {
         matches!(self, Token::Object | Token::EcmaArray)
     }
 
-    /// The beginning of a string, at most `most` bytes; empty for other values.
+    /// Returns the beginning of a string, at most `most` bytes; empty for other values.
     pub(crate) fn to_string_of(self, most: usize) -> String {
         match self {
             Token::String(text) => text.to_string_of(most),
@@ -81,16 +82,16 @@ pub struct Named<'a> {
 /// The name of a value in its object or array.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Name<'a> {
-    /// The value has no key: it isn't in an object, or it is in a strict array.
+    /// No name: the value isn't in an object, or it is in a strict array.
     None,
-    /// The name as it came.
+    /// The name as received.
     Text(Text<'a>),
-    /// An index in an array that has names too (AMF3).
+    /// An index in an AMF3 array that has named pairs too.
     Index(i32),
 }
 
 impl<'a> Name<'a> {
-    /// The name as text.
+    /// Returns the name as text.
     pub fn to_str(self) -> Cow<'a, str> {
         match self {
             Name::None => Cow::Borrowed(""),

@@ -1,34 +1,35 @@
 //! Values as trees.
 
-/// A value. Properties keep the order in which they came.
+/// A value. Properties keep the order in which they were sent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// May be NaN or infinite: check before casting.
+    /// A number, which may be NaN or infinite: check before casting.
     Number(f64),
     /// True or false.
     Boolean(bool),
-    /// Short and long strings. Bytes that aren't UTF-8 were replaced.
+    /// A short or long string. Bytes that aren't UTF-8 were replaced.
     String(String),
-    /// Also typed objects, whose class is dropped: nothing is ever created by name.
+    /// An object. Typed objects lose their class: no object is ever instantiated by its class name.
     Object(Vec<(String, Value)>),
-    /// Named properties, in the form that players want for metadata.
+    /// Named properties in the form that players expect for metadata.
     EcmaArray(Vec<(String, Value)>),
-    /// Values without names.
+    /// An array of values without names.
     StrictArray(Vec<Value>),
-    /// Also references, which no client sends: expanding them is how small messages become large.
+    /// Null. References also become null, since expanding them would let a small message become large,
+    /// and no client sends them.
     Null,
-    /// Also "unsupported".
+    /// Undefined, or AMF0's "unsupported".
     Undefined,
-    /// Milliseconds since 1970; the time zone is reserved and ignored.
+    /// A date in milliseconds since 1970. The time zone is reserved and ignored.
     Date(f64),
-    /// Opaque; never parsed.
+    /// An XML document, opaque: never parsed.
     XmlDocument(String),
-    /// AMF3 only.
+    /// A byte array, in AMF3 only.
     ByteArray(Vec<u8>),
 }
 
 impl Value {
-    /// The text of a string.
+    /// Returns the text of a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::String(text) => Some(text),
@@ -36,7 +37,7 @@ impl Value {
         }
     }
 
-    /// The number, also if it was sent as a boolean or as text, as some clients do.
+    /// Returns the number, even if it was sent as a boolean or as text, as some clients do.
     pub fn as_f64(&self) -> Option<f64> {
         match self {
             Value::Number(number) => Some(*number),
@@ -46,7 +47,7 @@ impl Value {
         }
     }
 
-    /// The boolean; clients also send numbers, of which all but 0 are true.
+    /// Returns the boolean. Some clients send numbers instead, of which all but 0 are true.
     pub fn as_bool(&self) -> Option<bool> {
         match self {
             Value::Boolean(boolean) => Some(*boolean),
@@ -55,7 +56,7 @@ impl Value {
         }
     }
 
-    /// A property of an object or ECMA array; the last one if the key occurs twice.
+    /// Returns a property of an object or ECMA array; the last one if the key occurs twice.
     pub fn property(&self, key: &str) -> Option<&Value> {
         match self {
             Value::Object(properties) | Value::EcmaArray(properties) => {

@@ -10,17 +10,17 @@ use super::value::Value;
 #[derive(Clone, Debug)]
 pub struct View<'a> {
     token: Token<'a>,
-    /// Reads the bytes after the token: of an object, its first property.
+    /// The reader of the bytes after the token. For an object, these begin with its first property.
     reader: Reader<'a>,
 }
 
 impl<'a> View<'a> {
-    /// The first token of the value.
+    /// Returns the first token of the value.
     pub fn token(&self) -> Token<'a> {
         self.token
     }
 
-    /// The text of a string.
+    /// Returns the text of a string.
     pub fn as_str(&self) -> Option<Cow<'a, str>> {
         match self.token {
             Token::String(text) => Some(text.to_str()),
@@ -28,24 +28,24 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The number, also if it was sent as a boolean or as text, as some clients do.
+    /// Returns the number, even if it was sent as a boolean or as text, as some clients do.
     pub fn as_f64(&self) -> Option<f64> {
         self.token.as_f64()
     }
 
-    /// The boolean; clients also send numbers, of which all but 0 are true.
+    /// Returns the boolean. Some clients send numbers instead, of which all but 0 are true.
     pub fn as_bool(&self) -> Option<bool> {
         self.token.as_bool()
     }
 
-    /// The properties of an object or ECMA array.
+    /// Returns the properties of an object or ECMA array.
     pub fn properties(&self) -> Option<Properties<'a>> {
         self.token.is_object().then(|| Properties {
             reader: self.reader.clone(),
         })
     }
 
-    /// The elements of a strict array, or none.
+    /// Returns the elements of a strict array; no elements for other values.
     pub fn elements(&self) -> impl Iterator<Item = View<'a>> {
         let is_array = matches!(self.token, Token::StrictArray(_));
         let properties = is_array.then(|| Properties {
@@ -54,29 +54,29 @@ impl<'a> View<'a> {
         properties.into_iter().flatten().map(|(_, value)| value)
     }
 
-    /// The whole value, which may be sixteen times as large as its bytes.
+    /// Builds the tree of the whole value, which can occupy sixteen times the bytes of the message.
     pub fn to_value(&self) -> Option<Value> {
         self.reader.clone().tree(self.token).ok()
     }
 }
 
-/// An iterator over the properties of an object or array, read where the message lies.
+/// An iterator over the properties of an object or array, read in place.
 #[derive(Clone, Debug)]
 pub struct Properties<'a> {
-    /// Inside the object.
+    /// The reader, positioned inside the object.
     pub(crate) reader: Reader<'a>,
 }
 
 impl<'a> Properties<'a> {
-    /// The properties of the AMF0 object or ECMA array with which `bytes` begin; `None` if they begin
-    /// with something else or can't be decoded.
+    /// Returns the properties of the AMF0 object or ECMA array at the beginning of `bytes`; `None` for
+    /// any other value, or if it can't be decoded.
     pub fn of(bytes: &'a [u8]) -> Option<Properties<'a>> {
         let mut reader = Reader::new(bytes.into());
         let first = reader.next_token().ok()??;
         first.token.is_object().then_some(Properties { reader })
     }
 
-    /// The value with that name; the last one if there are several.
+    /// Returns the value with that name; the last one if there are several.
     pub fn find(&self, name: &str) -> Option<View<'a>> {
         let mut found = None;
         let mut reader = self.reader.clone();
@@ -96,7 +96,7 @@ impl<'a> Properties<'a> {
         found
     }
 
-    /// The first token of the value with that name; of the last one if there are several.
+    /// Returns the first token of the value with that name; of the last one if there are several.
     pub fn token(&self, name: &str) -> Option<Token<'a>> {
         self.reader.clone().find(name).ok()?
     }

@@ -1,9 +1,9 @@
-//! The vectors were captured from clients that knew the password `pw`; those with no `opaque` are
+//! The test vectors were captured from clients that used the password `pw`; those without `opaque` were
 //! computed.
 
 use super::*;
 
-/// Whether an app answers a challenge of known text by the password.
+/// Whether an app answers the challenge with this salt and token, using this password.
 fn is_right(app: &str, salt: &str, token: &str, password: &str) -> bool {
     let challenge = Challenge {
         salt: salt.to_owned(),
@@ -165,21 +165,21 @@ fn queries_are_read_as_clients_write_them() {
             hello(Scheme::Limelight, "bob"),
         ),
         ("live?user=bob&authmod=adobe", adobe("bob")),
-        // The user's own query first: ffmpeg and librtmp put a second `?`.
+        // The user's own query comes first: ffmpeg and librtmp add a second `?`.
         ("live?key=1?authmod=adobe&user=bob", adobe("bob")),
         ("live?key=1&authmod=adobe&user=bob", adobe("bob")),
-        // Split at the first `=`, decode nothing.
+        // Pairs are split at the first `=`, and nothing is decoded.
         ("live?authmod=adobe&user=a=b==", adobe("a=b==")),
         ("live?authmod=adobe&user=a+b%20c", adobe("a+b%20c")),
         ("live?authmod=adobe&user=j\u{f6}rg", adobe("j\u{f6}rg")),
-        // The last one counts.
+        // The last value counts.
         ("live?user=eve&authmod=adobe&user=bob", adobe("bob")),
         (
             "live?authmod=llnw&user=eve?authmod=adobe&user=bob",
             adobe("bob"),
         ),
         ("live?authmod=adobe&user=bob&user=", None),
-        // What makes no sense.
+        // Attempts without a known scheme or a valid user name.
         ("live?authmod=adobe", None),
         ("live?authmod=adobe&user=", None),
         ("live?authmod=adobe&user", None),
@@ -303,7 +303,7 @@ fn a_description_with_the_longest_name_is_short_enough_for_ffmpeg() {
     }
 }
 
-/// Where server and client both send `opaque`, clients differ in what they hash.
+/// If server and client both send `opaque`, clients differ in what they hash.
 #[test]
 fn clients_that_hash_the_challenge_instead_of_opaque_are_accepted() {
     let challenge = Challenge::new(&std::array::from_fn(|i| i as u8));

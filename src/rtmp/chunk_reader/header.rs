@@ -1,32 +1,32 @@
-//! Chunk headers (5.3.1), from bytes to fields. Nothing here depends on earlier chunks.
+//! Parses chunk headers (5.3.1) into fields. The result doesn't depend on earlier chunks.
 
 use byteorder::{BigEndian, ByteOrder, LittleEndian};
 
 use crate::rtmp::chunk::EXTENDED;
 
-/// A basic header and a message header, with the extended timestamp that the message header
-/// announces. The one that may follow a header of type 3 isn't part of it (see `repeat`).
+/// A basic header and a message header, including the extended timestamp that the message header
+/// announces. An extended timestamp that may follow a type 3 header isn't part of it (see `repeat`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ChunkHeader {
-    /// 0 to 3.
+    /// The chunk type, 0 to 3.
     pub(super) format: u8,
     pub(super) chunk_stream_id: u32,
-    /// Length of the basic header in bytes.
+    /// The length of the basic header in bytes.
     pub(super) basic_len: usize,
-    /// Length of the whole header in bytes.
+    /// The length of the whole header in bytes.
     pub(super) len: usize,
     /// The timestamp field or its extension: a timestamp in type 0, a delta in types 1 and 2.
     pub(super) time: Option<u32>,
-    /// The extended timestamp as it stands in the header.
+    /// The extended timestamp, if the header has one.
     pub(super) extended: Option<u32>,
-    /// Length and type of the message, in types 0 and 1.
+    /// The length and type of the message, in types 0 and 1.
     pub(super) message: Option<(u32, u8)>,
-    /// Type 0 only.
+    /// The message stream, in type 0 only.
     pub(super) message_stream_id: Option<u32>,
 }
 
 impl ChunkHeader {
-    /// A header without fields.
+    /// Creates a type 3 header, which has no fields.
     pub(super) fn of_type_3(chunk_stream_id: u32) -> ChunkHeader {
         ChunkHeader {
             format: 3,
@@ -40,8 +40,8 @@ impl ChunkHeader {
         }
     }
 
-    /// Parses the header at the beginning of `bytes`. If it is incomplete, the error is the number
-    /// of bytes that it has at least.
+    /// Parses the header at the beginning of `bytes`. If it is incomplete, the error is the minimum
+    /// length of the whole header in bytes.
     pub(super) fn parse(bytes: &[u8]) -> Result<ChunkHeader, usize> {
         let first = *bytes.first().ok_or(1_usize)?;
         let (chunk_stream_id, basic_len) = match (first & 0x3F, bytes) {
@@ -108,7 +108,7 @@ mod tests {
             };
             assert_eq!(needed, steps, "{header:?}");
             assert_eq!(parsed.len, header.len(), "{header:?}");
-            // Bytes after it make no difference.
+            // Bytes after the header make no difference.
             assert_eq!(ChunkHeader::parse(&[header, b"more"].concat()), Ok(parsed));
         }
     }

@@ -1,13 +1,13 @@
-//! Media messages that lie whole in the input: they aren't copied, even if they have several chunks.
+//! Media messages that lie entirely in the input: they aren't copied, even if they have several chunks.
 //!
 //! ```text
 //! input   06 .. 00 20 58 09 ..  4096 bytes  C6  4096 bytes  C6  ...  next message
 //! pieces                        ^^^^^^^^^^      ^^^^^^^^^^      ^^^
 //! ```
 //!
-//! That is most of what a publisher sends, as encoders write a message at once. Messages with chunks
-//! of other messages in between, or of chunk streams that haven't shown yet what they do with extended
-//! timestamps, are assembled.
+//! Most messages of a publisher are read this way, since encoders write a message at once. A message is
+//! assembled instead if chunks of other messages lie in between, or if its chunk stream hasn't shown yet
+//! whether it repeats extended timestamps.
 
 use super::chunk_stream::ChunkStream;
 use super::header::ChunkHeader;
@@ -16,26 +16,26 @@ use super::{ChunkReader, ReceivedMessage};
 use crate::rtmp::bytes::Bytes;
 use crate::rtmp::message::type_id;
 
-/// Bytes that the first piece has, unless the message is shorter: enough for the header of any audio
-/// or video message, which is parsed there.
+/// The number of bytes in the first piece, unless the message is shorter. It is enough for the header of
+/// any audio or video message, which is parsed there.
 const MIN_FIRST_PIECE: usize = 128;
 
-/// Smallest chunk of a message that has several and stays in place. Smaller ones are put together: to
-/// copy them is cheaper than to walk through them several times.
+/// The smallest chunk size in bytes for a message of several chunks to stay in place. Smaller chunks are
+/// joined: copying them is cheaper than walking through them several times.
 const MIN_CHUNK: usize = 1024;
 
-/// The payload of a message in the input: an iterator over its pieces between chunk headers.
+/// The payload of a message in the input, as an iterator over the pieces between chunk headers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InPlace<'a> {
-    /// From the next byte of payload on, in at most two places.
+    /// The bytes from the next payload byte on, in at most two slices.
     first: &'a [u8],
     second: &'a [u8],
-    /// Payload bytes left.
+    /// The number of payload bytes left.
     left: usize,
-    /// Payload bytes left in the chunk with which `first` begins.
+    /// The number of payload bytes left in the chunk with which `first` begins.
     left_in_chunk: usize,
     chunk_size: usize,
-    /// Length of the header between two chunks.
+    /// The length of the header between two chunks, in bytes.
     header_len: usize,
 }
 
@@ -62,12 +62,12 @@ impl<'a> Iterator for InPlace<'a> {
 }
 
 impl<'a> InPlace<'a> {
-    /// The number of payload bytes.
+    /// Returns the number of payload bytes left.
     pub(in crate::rtmp) fn len(&self) -> usize {
         self.left
     }
 
-    /// Moves on to the next chunk, whose header may be split between the two buffers.
+    /// Moves on to the next chunk, whose header may be split between the two slices.
     fn skip_header(&mut self) {
         self.left_in_chunk = self.left.min(self.chunk_size);
         match self.first.get(self.header_len..) {
@@ -80,8 +80,9 @@ impl<'a> InPlace<'a> {
         }
     }
 
-    /// Finds the payload of a message whose header `input` begins with; also returns the rest of the
-    /// input. `None` if it isn't all there, other chunks lie in between, or its pieces are too short.
+    /// Finds the payload of the message whose header is at the beginning of `input`. Also returns the
+    /// rest of the input. Returns `None` if the payload isn't complete, if other chunks lie in between,
+    /// or if its pieces are too short.
     fn find(
         input: Bytes<'a>,
         header: &ChunkHeader,
@@ -96,12 +97,12 @@ impl<'a> InPlace<'a> {
             header.extended
         };
         let chunks = len.div_ceil(chunk_size);
-        // All clients use chunk streams below 64, whose basic header has one byte.
+        // All known clients use chunk streams below 64, whose basic header has one byte.
         if header.basic_len > 1 || (chunks > 1 && chunk_size < MIN_FIRST_PIECE) {
             return None;
         }
         let repeated_len = match stream.repeated_len(extended) {
-            // There is no type 3 chunk that could repeat it.
+            // There is no type 3 chunk that could repeat an extended timestamp.
             None if !is_type_3 && chunks == 1 => 0,
             repeated_len => repeated_len?,
         };
@@ -136,8 +137,8 @@ impl<'a> InPlace<'a> {
 }
 
 impl<S: PayloadSource> ChunkReader<S> {
-    /// Takes an audio or video message that lies whole in the input, which begins with `header`.
-    /// `None`, with nothing consumed, if it doesn't.
+    /// Consumes an audio or video message that lies entirely in the input. The input begins with
+    /// `header`. Returns `None` and consumes nothing for any other message.
     pub(super) fn read_in_place<'a>(
         &mut self,
         header: &ChunkHeader,
@@ -152,7 +153,7 @@ impl<S: PayloadSource> ChunkReader<S> {
             return None;
         }
         let (size, chunk_size) = (len as usize, self.chunk_size as usize);
-        // Up to here nothing has changed: whatever this can't take is read chunk by chunk.
+        // Nothing has changed up to here, so a message that isn't found is read chunk by chunk instead.
         let (in_place, rest) = InPlace::find(*input, header, stream, size, chunk_size)?;
         let is_in_place = size <= chunk_size || chunk_size >= MIN_CHUNK;
         if !is_in_place {
@@ -162,14 +163,16 @@ impl<S: PayloadSource> ChunkReader<S> {
         stream.begin(header);
         let message = ReceivedMessage::new(stream, is_in_place.then_some(in_place));
         *input = rest;
-        // Of several chunks the last isn't counted, and the others have 128 bytes or more.
+        // For a message of several chunks nothing is missing: the last chunk isn't counted, and the
+        // others have 128 bytes or more.
         if size <= chunk_size {
             self.note_chunk(len);
         }
         Some(message)
     }
 
-    /// Copies a payload from the input. `None`, as if it had not begun, if there is too little memory.
+    /// Copies a payload from the input. If there is too little memory, returns `None` and leaves the
+    /// message unbegun.
     fn put_together(&mut self, index: usize, pieces: InPlace<'_>) -> Option<()> {
         self.partial.begin(index, self.streams.capacity()).ok()?;
         let payload = self.partial.of(index)?;

@@ -2,23 +2,23 @@
 
 use crate::rtmp::Error;
 
-/// The longest message in bytes, by type, and how much may be under assembly at a time.
+/// The longest message in bytes, by type, and the limits on what is under assembly at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Audio, video and aggregate messages.
+    /// The longest audio, video or aggregate message, in bytes.
     pub media: u32,
-    /// Data messages and shared objects.
+    /// The longest data message or shared object message, in bytes.
     pub data: u32,
-    /// Commands.
+    /// The longest command, in bytes.
     pub command: u32,
-    /// Messages under assembly at the same time, on different chunk streams.
+    /// The number of messages under assembly at the same time, on different chunk streams.
     pub partial_messages: u32,
-    /// Total length of the messages under assembly, as their headers announce it.
+    /// The total length in bytes of the messages under assembly, as their headers announce it.
     pub partial_bytes: u32,
 }
 
 impl Limits {
-    /// For the side that trusts its peer.
+    /// Limits for a side that trusts its peer.
     pub const NONE: Limits = Limits {
         media: u32::MAX,
         data: u32::MAX,
@@ -27,11 +27,12 @@ impl Limits {
         partial_bytes: u32::MAX,
     };
 
-    /// Protocol control and user control messages; the longest that is defined has 10 bytes.
+    /// The longest protocol control or user control message, in bytes; the longest defined one has 10
+    /// bytes.
     pub(in crate::rtmp) const CONTROL: u32 = 64;
 
-    /// Checks length and type of a message that begins, while `messages` messages of `bytes` bytes are
-    /// under assembly.
+    /// Checks the length and type of a message that begins, while `messages` other messages with a total
+    /// of `bytes` bytes are under assembly.
     pub(super) fn check(
         &self,
         (len, type_id): (u32, u8),

@@ -4,35 +4,35 @@ use crate::rtmp::Error;
 
 /// The payload of a message under assembly.
 pub trait Payload {
-    /// Appends as many of `bytes` as there is memory for; returns their number.
+    /// Appends as many of `bytes` as there is memory for, and returns their number.
     fn extend(&mut self, bytes: &[u8]) -> usize;
-    /// The number of bytes so far.
+    /// Returns the number of bytes appended so far.
     fn len(&self) -> usize;
-    /// Whether there are no bytes yet.
+    /// Whether no bytes have been appended yet.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Gives the memory back, except for a little that the next message will need.
+    /// Drops the bytes and frees their memory, except for a little that the next message will need.
     fn clear(&mut self);
-    /// The bytes in order, in as many slices as they lie in.
+    /// Returns the bytes in order, in one or more slices.
     fn parts(&self) -> impl Iterator<Item = &[u8]> + Clone;
 }
 
-/// Makes empty payloads: an arena, or [`Heap`].
+/// A source of empty payloads: an arena, or [`Heap`].
 pub trait PayloadSource {
-    /// The payloads that it makes.
+    /// The type of the payloads.
     type Payload: Payload;
     /// Makes an empty payload, which holds no memory yet.
     fn payload(&self) -> Self::Payload;
 
-    /// Pays for the reader's own tables, which take this many bytes in all from now on.
+    /// Pays for the reader's own tables, which occupy this many bytes in total from now on.
     fn pay(&self, bytes: usize) -> Result<(), Error> {
         let _ = bytes;
         Ok(())
     }
 }
 
-/// Payloads in vectors, for clients and tests.
+/// A source of payloads in vectors, for clients and tests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Heap;
 

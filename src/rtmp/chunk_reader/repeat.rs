@@ -1,15 +1,15 @@
-//! Whether a chunk of type 3 repeats the extended timestamp.
+//! The detection of whether a type 3 chunk repeats the extended timestamp.
 //!
-//! The specification says it does (5.3.1.3), but old librtmp and some hardware leave it out. Four
-//! bytes that equal the timestamp are taken for it, anything else is payload.
+//! The specification says that it does (5.3.1.3), but old librtmp and some hardware leave it out. Four
+//! bytes that equal the timestamp are taken for a repetition; anything else is payload.
 
 use super::chunk_stream::ChunkStream;
 
-/// The bytes after a type 3 header, compared one by one as they arrive, so that a mismatch is known at
-/// once and no payload waits for bytes of a later chunk.
+/// The bytes after a type 3 header. They are compared one by one as they arrive, so that a mismatch is
+/// known immediately and no payload waits for bytes of a later chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Repeat {
-    /// Index of the chunk stream.
+    /// The index of the chunk stream.
     pub(super) stream: usize,
     seen: [u8; 4],
     len: usize,
@@ -24,7 +24,8 @@ impl Repeat {
         }
     }
 
-    /// Compares the next byte. Returns whether the timestamp is repeated once that is known.
+    /// Compares the next byte. Returns whether the timestamp is repeated as soon as that is known, and
+    /// `None` before.
     pub(super) fn push(&mut self, byte: u8, stream: &ChunkStream) -> Option<bool> {
         if let Some(slot) = self.seen.get_mut(self.len) {
             *slot = byte;
@@ -40,14 +41,14 @@ impl Repeat {
         (self.len == self.seen.len()).then_some(true)
     }
 
-    /// The bytes that were compared.
+    /// Returns the bytes that were compared.
     pub(super) fn seen(&self) -> &[u8] {
         self.seen.get(..self.len).unwrap_or_default()
     }
 }
 
-/// Bytes that looked like an extended timestamp and turned out to be payload: read again before the
-/// input.
+/// Bytes that looked like an extended timestamp but turned out to be payload. They are read again,
+/// before the input.
 #[derive(Clone, Copy, Default)]
 pub(super) struct PutBack {
     bytes: [u8; 4],
@@ -60,8 +61,8 @@ impl PutBack {
         self.bytes.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// Puts `seen` before what is left. Four bytes are enough: at most four were taken since it was
-    /// last empty, or all of them came from here.
+    /// Puts `seen` before the remaining bytes. Four bytes of room are enough: either at most four bytes
+    /// were taken since the buffer was last empty, or all of them came from the buffer.
     pub(super) fn put(&mut self, seen: &[u8]) {
         let left = *self;
         *self = PutBack::default();

@@ -1,4 +1,4 @@
-//! Every case is read whole, byte by byte and cut at every offset.
+//! Every case is read in one piece, byte by byte, and cut at every offset.
 
 use std::fmt::Debug;
 
@@ -12,10 +12,11 @@ mod limits;
 mod memory;
 mod timestamps;
 
-/// Offsets so far apart are cut in the same run, or captures of 10 kB would take minutes.
+/// Offsets at this distance are cut in the same run; otherwise captures of 10 kB would take minutes.
 const APART: usize = 1024;
 
-/// Gives `bytes` to `run` whole, byte by byte and cut at every offset; all results must be equal.
+/// Passes `bytes` to `run` in one piece, byte by byte, and cut at every offset; all results must be
+/// equal.
 pub(crate) fn every_split<R: PartialEq + Debug>(bytes: &[u8], run: impl Fn(&[&[u8]]) -> R) -> R {
     let whole = run(&[bytes]);
     let bytewise: Vec<&[u8]> = bytes.chunks(1).collect();
@@ -35,10 +36,10 @@ const LIMITS: Limits = Limits {
     ..Limits::NONE
 };
 
-/// Chunk stream, timestamp, type, message stream, payload.
+/// The chunk stream, timestamp, type, message stream and payload of a message.
 type Message = (u32, u32, u8, u32, Vec<u8>);
 
-/// All messages, and then the error or the missing bytes.
+/// All messages, followed by the error or the number of missing bytes.
 type ReadResult = (Vec<Message>, Result<u64, Error>);
 
 fn read<S: PayloadSource>(source: S, pieces: &[&[u8]]) -> ReadResult {
@@ -47,7 +48,7 @@ fn read<S: PayloadSource>(source: S, pieces: &[&[u8]]) -> ReadResult {
 }
 
 /// Reads like a session, which obeys Set Chunk Size and Abort. Each piece of the input may lie in
-/// several places.
+/// several slices.
 fn read_all<S: PayloadSource>(source: S, pieces: &[&[&[u8]]]) -> ReadResult {
     let mut reader = ChunkReader::new(source, LIMITS);
     let mut messages = Vec::new();
@@ -75,8 +76,8 @@ fn read_all<S: PayloadSource>(source: S, pieces: &[&[&[u8]]]) -> ReadResult {
     (messages, result.map(|()| reader.missing_bytes()))
 }
 
-/// Reads `bytes` in every split, as pieces one after the other and as places of one piece: what lies
-/// whole in the input comes to the same as what is assembled.
+/// Reads `bytes` in every split, both as consecutive pieces and as slices of one piece. Payloads read in
+/// place must equal assembled ones.
 fn read_every_split(bytes: &[u8]) -> ReadResult {
     let whole = every_split(bytes, |pieces| read(Heap, pieces));
     let in_places = every_split(bytes, |pieces| read_all(Heap, &[pieces]));
@@ -95,7 +96,7 @@ fn error(bytes: &[u8]) -> String {
     result.unwrap_err().to_string()
 }
 
-/// Timestamps and payloads, which are what most cases check.
+/// Returns only timestamps and payloads, which most cases check.
 fn timed(bytes: &[u8]) -> Vec<(u32, Vec<u8>)> {
     let timed = |(_, timestamp, _, _, payload): Message| (timestamp, payload);
     messages(bytes).into_iter().map(timed).collect()

@@ -1,20 +1,20 @@
-//! The codecs that a client takes (E2, "connect").
+//! The codecs that a client accepts (E2, "connect").
 
 use crate::rtmp::Error;
 use crate::rtmp::amf::{Name, Named, Reader, Text, Token};
 
-/// The FourCCs that clients may name in connect; a bit each in [`Codecs`].
+/// The FourCCs that clients may name in connect; each has a bit in [`Codecs`].
 pub const FOUR_CCS: [&[u8; 4]; 12] = [
     b"avc1", b"hvc1", b"vvc1", b"av01", b"vp08", b"vp09", // video
     b"Opus", b"fLaC", b"ac-3", b"ec-3", b".mp3", b"mp4a", // audio
 ];
 
-/// The number of video codecs among them, which come first.
+/// The number of video codecs in [`FOUR_CCS`]; they come first.
 pub const VIDEO_FOUR_CCS: usize = 6;
 
 /// The bit for all other video codecs in [`Codecs`].
 pub const VIDEO_OTHERS: u16 = 1 << FOUR_CCS.len();
-/// The bit for all other audio codecs.
+/// The bit for all other audio codecs in [`Codecs`].
 pub const AUDIO_OTHERS: u16 = 2 << FOUR_CCS.len();
 
 /// All bits in [`Codecs`].
@@ -22,12 +22,12 @@ pub const ALL_BITS: u16 = (4 << FOUR_CCS.len()) - 1;
 
 const VIDEO_BITS: u16 = ((1 << VIDEO_FOUR_CCS) - 1) | VIDEO_OTHERS;
 
-/// Bits of the masks in `videoFourCcInfoMap` and `audioFourCcInfoMap`: a client that can decode or
-/// forward a codec wants to receive it.
+/// Bits of the masks in `videoFourCcInfoMap` and `audioFourCcInfoMap`. A client wants to receive a codec
+/// that it can decode or forward.
 const CAN_DECODE: u32 = 1;
 const CAN_FORWARD: u32 = 4;
 
-/// The codecs that a client takes, from `fourCcList`, `videoFourCcInfoMap` and `audioFourCcInfoMap`.
+/// The codecs that a client accepts, from `fourCcList`, `videoFourCcInfoMap` and `audioFourCcInfoMap`.
 ///
 /// An empty list or map counts as missing and forbids nothing. A map's `*` overrides its other names,
 /// and a map overrides the list.
@@ -35,20 +35,20 @@ const CAN_FORWARD: u32 = 4;
 pub struct Codecs(u16);
 
 impl Default for Codecs {
-    /// All codecs: the client said nothing about them.
+    /// Returns all codecs, for a client that announced nothing about them.
     fn default() -> Codecs {
         Codecs(ALL_BITS)
     }
 }
 
 impl Codecs {
-    /// One bit for each of [`FOUR_CCS`], beginning with bit 0, then [`VIDEO_OTHERS`] and
+    /// Returns one bit for each of [`FOUR_CCS`], beginning with bit 0, then [`VIDEO_OTHERS`] and
     /// [`AUDIO_OTHERS`].
     pub fn bits(self) -> u16 {
         self.0
     }
 
-    /// The codecs with these FourCCs; an unknown FourCC stands for all others.
+    /// Returns the codecs with these FourCCs; an unknown FourCC stands for all other codecs.
     pub fn of(names: &[&str]) -> Codecs {
         Codecs(
             names
@@ -75,7 +75,7 @@ impl Codecs {
     }
 }
 
-/// `fourCcList`.
+/// The codecs in `fourCcList`.
 #[derive(Default)]
 pub(super) struct CodecList {
     is_announced: bool,
@@ -88,7 +88,7 @@ pub(super) struct CodecMap {
     is_announced: bool,
     named: u16,
     taken: u16,
-    /// Whether `*` is taken, if it is named.
+    /// Whether `*` is accepted, if the map has it.
     others: Option<bool>,
 }
 

@@ -7,10 +7,10 @@
 //!                                                     K = HMAC-SHA256(NAME and TAIL, C1's digest)
 //! ```
 //!
-//! The client's NAME is `Genuine Adobe Flash Player 001`, the server's
-//! `Genuine Adobe Flash Media Server 001`. The offset of the digest in a block is the sum of four of its
-//! bytes, modulo 728, counted from the byte after them. Those four are at 8 or at 772: two forms, of
-//! which S1 must have the same as C1.
+//! The client's NAME is `Genuine Adobe Flash Player 001`, the server's is `Genuine Adobe Flash Media
+//! Server 001`. The offset of the digest in a block is the sum of four bytes of the block, modulo 728,
+//! counted from the byte after these four. They lie at offset 8 or at offset 772: there are two forms,
+//! and S1 must have the form of C1.
 
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -20,7 +20,7 @@ const DIGEST_LEN: usize = 32;
 
 type Digest = [u8; DIGEST_LEN];
 
-/// The client's name, by which C1's digest is made.
+/// The client's name, the key of C1's digest.
 const PLAYER_NAME: &[u8] = b"Genuine Adobe Flash Player 001";
 
 /// The server's name and the tail of all keys.
@@ -28,21 +28,21 @@ const SERVER_KEY: &[u8] = b"Genuine Adobe Flash Media Server 001\
     \xF0\xEE\xC2\x4A\x80\x68\xBE\xE8\x2E\x00\xD0\xD1\x02\x9E\x7E\x57\
     \x6E\xEC\x5D\x2D\x29\x80\x6F\xAB\x93\xB8\xE6\x36\xCF\xEB\x31\xAE";
 
-/// Length of the name in [`SERVER_KEY`].
+/// The length of the name in [`SERVER_KEY`], in bytes.
 const SERVER_NAME_LEN: usize = 36;
 
-/// Bytes 4 to 8 of S1. A first byte of 3 or more promises clients a digest.
+/// Bytes 4 to 8 of S1. A first byte of 3 or more tells clients that there is a digest.
 const VERSION_WITH_DIGEST: [u8; 4] = [4, 5, 0, 1];
 
-/// The number of places that a digest may have in its half of the block.
+/// The number of possible positions of the digest in its half of the block.
 const PLACES: usize = 728;
 
-/// Where the bytes are whose sum says where the digest is: in the first half of a block or in the
-/// second. The other half is for the public key of encrypted RTMP.
+/// The offset of the four bytes whose sum gives the position of the digest, in the first or in the
+/// second half of a block. The other half is for the public key of encrypted RTMP.
 const DIGEST_FIRST: usize = 8;
 const KEY_FIRST: usize = 772;
 
-/// The digest of a C1, which was found to be valid.
+/// The valid digest of a C1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Signed {
     /// [`DIGEST_FIRST`] or [`KEY_FIRST`].
@@ -57,7 +57,7 @@ fn digest_at(sum_at: usize, block: &[u8]) -> Option<usize> {
     Some(sum_at + 4 + sum % PLACES)
 }
 
-/// Returns the digest in a block, and the one that `key` makes of the block.
+/// Returns the digest in a block, and the digest that `key` gives for the block.
 fn digests(sum_at: usize, block: &[u8], key: &[u8]) -> Option<(Digest, Digest)> {
     let (before, rest) = block.split_at_checked(digest_at(sum_at, block)?)?;
     let (found, after) = rest.split_first_chunk()?;
@@ -67,6 +67,7 @@ fn digests(sum_at: usize, block: &[u8], key: &[u8]) -> Option<(Digest, Digest)> 
 impl Signed {
     /// Parses C1; `None` if it has no valid digest.
     pub(super) fn parse(c1: &[u8]) -> Option<Signed> {
+        // Clients that use the plain handshake send version 0.
         if c1.get(4..8)? == [0; 4] {
             return None;
         }
@@ -76,8 +77,8 @@ impl Signed {
         })
     }
 
-    /// Writes version and digest into S1, and the signature to the end of S2. `None` if they are too
-    /// short.
+    /// Writes version and digest into S1, and the signature at the end of S2. Returns `None` if they are
+    /// too short.
     pub(super) fn sign(&self, s1: &mut [u8], s2: &mut [u8]) -> Option<()> {
         s1.get_mut(4..8)?.copy_from_slice(&VERSION_WITH_DIGEST);
         let name = SERVER_KEY.get(..SERVER_NAME_LEN)?;
@@ -91,7 +92,7 @@ impl Signed {
     }
 }
 
-/// HMAC-SHA256 of the parts, one after the other. Always `Some`, as keys may have any length.
+/// Returns the HMAC-SHA256 of the concatenated parts. Always `Some`, since keys may have any length.
 fn hmac(key: &[u8], parts: &[&[u8]]) -> Option<Digest> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
     for part in parts {
@@ -113,7 +114,7 @@ pub(super) mod tests {
         block
     }
 
-    /// A client's block with a digest at `place`, which its bytes must say.
+    /// A client's block with a digest at `place`, to which the block's own bytes must point.
     fn signed_at(mut block: Vec<u8>, place: usize) -> Vec<u8> {
         let others = [&block[..place], &block[place + 32..]].concat();
         let digest = mac(b"Genuine Adobe Flash Player 001", &others);
@@ -121,7 +122,7 @@ pub(super) mod tests {
         block
     }
 
-    /// A C1 for each form.
+    /// One C1 for each form.
     pub(in crate::rtmp::handshake) fn signed_blocks() -> [Vec<u8>; 2] {
         [signed_at(block(), 290), signed_at(block(), 942)]
     }
@@ -153,7 +154,7 @@ pub(super) mod tests {
                 s1[place..place + 32] == mac(name, &others)
             })
             .expect("S1's digest is valid");
-        // ffmpeg knows where it put its own digest; the form is the same.
+        // ffmpeg remembers where it put its own digest; the form is the same.
         let place = place_in(c1, at);
         let key = mac(&[&name[..], &unhex(tail)].concat(), &c1[place..place + 32]);
         assert_eq!(s2[1504..], mac(&key, &s2[..1504]), "S2's signature");

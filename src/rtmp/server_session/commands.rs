@@ -1,4 +1,4 @@
-//! The reply or event for each command of a client (7.2).
+//! The replies and events for each command of a client (7.2).
 
 use super::event::Event;
 use super::{Phase, ServerSession, StreamRole};
@@ -14,7 +14,7 @@ use crate::rtmp::printable::{Printable, at_most};
 type Handled = Result<Option<Event<'static>>, Error>;
 
 impl<S: PayloadSource> ServerSession<S> {
-    /// Handles a command that came on this message stream.
+    /// Handles a command that arrived on this message stream.
     pub(super) fn handle_command(&mut self, id: u32, call: Call) -> Handled {
         let transaction_id = call.transaction_id;
         match (self.phase, call.command) {
@@ -76,6 +76,7 @@ impl<S: PayloadSource> ServerSession<S> {
                     name,
                 }));
             }
+            // On message stream 0, a client means its only stream in use.
             ClientCommand::CloseStream => return Ok(self.stop(None, Some(id).filter(is_not_0))),
             ClientCommand::DeleteStream(target) => {
                 let target = target.or(Some(id)).filter(is_not_0);
@@ -86,14 +87,14 @@ impl<S: PayloadSource> ServerSession<S> {
             command if self.streams.role(id) == Some(StreamRole::Playing) => {
                 return Ok(self.control_play(id, command));
             }
-            // No _error for an unknown procedure: it makes some encoders give up, and no client is
+            // An unknown procedure gets no _error: it makes some encoders give up, and no client is
             // known to miss the reply.
             _ => {}
         }
         Ok(None)
     }
 
-    /// Acts on a command for a message stream that plays.
+    /// Handles a command for a message stream that plays.
     fn control_play(&mut self, id: u32, command: ClientCommand) -> Option<Event<'static>> {
         let message_stream_id = id;
         match command {
@@ -111,8 +112,8 @@ impl<S: PayloadSource> ServerSession<S> {
                 })
             }
             ClientCommand::Seek => {
-                // A live stream has one place to play from. The client gets the reply that it
-                // waits for.
+                // A live stream can only be played from its newest messages, but the client waits for
+                // this reply.
                 let description = "Live: seeking has no effect.";
                 self.status(id, "status", "NetStream.Seek.Notify", description);
                 None

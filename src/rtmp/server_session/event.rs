@@ -7,42 +7,42 @@ use crate::rtmp::connect::Connect;
 /// A request or message of the client.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event<'a> {
-    /// The first command; wants `accept_connect` or `refuse_connect`.
+    /// The client's first command. Requires `accept_connect` or `refuse_connect`.
     Connect(Connect),
-    /// Wants `accept_publish` or `refuse_stream`.
+    /// A request to publish. Requires `accept_publish` or `refuse_stream`.
     Publish {
         /// Message stream.
         message_stream_id: u32,
-        /// Name as sent, query included.
+        /// The name as sent, query included.
         name: String,
     },
-    /// Wants `accept_play` or `refuse_stream`. A play on a message stream that plays already
-    /// replaces it.
+    /// A request to play. Requires `accept_play` or `refuse_stream`. A play on a message stream that
+    /// already plays replaces the earlier one.
     Play {
         /// Message stream.
         message_stream_id: u32,
-        /// Name as sent, query included.
+        /// The name as sent, query included.
         name: String,
     },
     /// Audio or video on a message stream that publishes.
     Media(Media<'a>),
-    /// Metadata of a message stream that publishes, or their withdrawal; the properties are in
-    /// `body()`, for [`metadata::parse`](crate::rtmp::metadata::parse).
+    /// Metadata of a message stream that publishes, or their withdrawal. The body is in `body()`, for
+    /// [`metadata::parse`](crate::rtmp::metadata::parse).
     Metadata {
         /// Message stream.
         message_stream_id: u32,
     },
-    /// Another data message on a message stream that publishes; it is in `body()`, for
+    /// Another data message on a message stream that publishes. The body is in `body()`, for
     /// [`data::for_players`](crate::rtmp::data::for_players).
     Data {
         /// Message stream.
         message_stream_id: u32,
-        /// ms, wrapping.
+        /// The timestamp in ms, wrapping.
         timestamp: u32,
     },
-    /// The replies must be sent before more is read.
+    /// Replies must be sent before more input is read.
     Replies,
-    /// Publishing or playing ends on this message stream.
+    /// Publishing or playing has ended on this message stream.
     Stop {
         /// Message stream.
         message_stream_id: u32,
@@ -51,22 +51,22 @@ pub enum Event<'a> {
     Pause {
         /// Message stream.
         message_stream_id: u32,
-        /// Whether it pauses.
+        /// Whether the player pauses.
         is_paused: bool,
     },
-    /// A player doesn't want audio or video, or wants it again.
+    /// A player stops receiving audio or video, or resumes it.
     Receive {
         /// Message stream.
         message_stream_id: u32,
         /// Audio or video.
         medium: Medium,
-        /// Whether it is wanted.
+        /// Whether the player wants the medium.
         is_wanted: bool,
     },
 }
 
 impl Event<'_> {
-    /// Whether it waits for a verdict.
+    /// Whether the event waits for a verdict.
     pub fn is_question(&self) -> bool {
         matches!(
             self,
@@ -75,16 +75,16 @@ impl Event<'_> {
     }
 }
 
-/// An audio or video message; its bytes are in [`payload`](super::ServerSession::payload).
+/// An audio or video message; its payload is in [`payload`](super::ServerSession::payload).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Media<'a> {
     /// Message stream.
     pub message_stream_id: u32,
     /// Audio or video.
     pub medium: Medium,
-    /// ms, wrapping.
+    /// The timestamp in ms, wrapping.
     pub timestamp: u32,
-    /// The payload, if it lies whole in the input; else the session holds it.
+    /// The payload if it lies entirely in the input; otherwise the session holds it.
     pub in_place: Option<InPlace<'a>>,
 }
 

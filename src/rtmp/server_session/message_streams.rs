@@ -1,8 +1,8 @@
-//! The message streams of a connection, and what each of them does.
+//! The message streams of a connection, and the role of each.
 
 use crate::rtmp::Error;
 
-/// Message streams per connection.
+/// The maximum number of message streams per connection.
 pub(super) const MAX_MESSAGE_STREAMS: usize = 8;
 
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl MessageStreams {
         self.0.len() == MAX_MESSAGE_STREAMS
     }
 
-    /// Whether any of them publishes or plays.
+    /// Whether any of the message streams publishes or plays.
     pub(super) fn are_in_use(&self) -> bool {
         self.0.iter().any(|stream| stream.role != StreamRole::Idle)
     }
@@ -41,9 +41,9 @@ impl MessageStreams {
         }
     }
 
-    /// The publish that media on this message stream belongs to: the one on it, or else the
-    /// connection's only one. Node-Media-Server's client publishes on the message stream that it has
-    /// created, and sends its media on 0.
+    /// Returns the publishing message stream to which media on message stream `id` belongs: `id` itself,
+    /// or else the connection's only publishing one. Node-Media-Server's client publishes on the message
+    /// stream that it has created, but sends its media on 0.
     pub(super) fn publish_of(&self, id: u32) -> Option<u32> {
         let is_publishing = |stream: &&MessageStream| stream.role == StreamRole::Publishing;
         let mut publishing = self.0.iter().filter(is_publishing);
@@ -52,14 +52,14 @@ impl MessageStreams {
         own.or(only).map(|stream| stream.id)
     }
 
-    /// An id that no message stream has, from 1 up: 0 is refused by GStreamer, which ends on a Stream
-    /// EOF for 1 only.
+    /// Returns the lowest id from 1 up that no message stream has. GStreamer refuses 0, and ends at a
+    /// Stream EOF only on message stream 1.
     pub(super) fn free_id(&self) -> u32 {
         let is_free = |id: &u32| self.role(*id).is_none();
         (1..).find(is_free).unwrap_or(1)
     }
 
-    /// Makes the message stream known. Some clients publish without createStream.
+    /// Adds the message stream if it is unknown. Some clients publish without createStream.
     pub(super) fn open(&mut self, id: u32) -> Result<(), Error> {
         if self.role(id).is_some() {
             return Ok(());
@@ -74,8 +74,8 @@ impl MessageStreams {
         Ok(())
     }
 
-    /// Ends what a message stream does, and returns its id. Without an id, or a role, it is the only one
-    /// in use that has the other.
+    /// Ends the publish or play of a message stream, and returns the stream's id. If `role` or `id` is
+    /// missing, the other one must match exactly one message stream in use.
     pub(super) fn stop(&mut self, role: Option<StreamRole>, id: Option<u32>) -> Option<u32> {
         let mut matching = self.0.iter_mut().filter(|stream| {
             stream.role != StreamRole::Idle

@@ -1,4 +1,4 @@
-//! Handles each message of a client.
+//! The handling of each message of a client.
 
 use std::ops::Range;
 
@@ -30,12 +30,12 @@ impl<S: PayloadSource> ServerSession<S> {
                 self.handle_control(type_id, len, tape)?;
                 return Ok(None);
             }
-            // Empty ones are ignored; the AMF3 envelope has at least a selector.
+            // Empty commands are ignored; in the AMF3 envelope, an empty command has a selector byte.
             type_id::COMMAND | type_id::COMMAND_AMF3
                 if len > usize::from(type_id == type_id::COMMAND_AMF3) =>
             {
                 let call = self.read_command(type_id, 0..len);
-                // Acting on the command may take a while and may need the memory.
+                // Acting on the command may take some time, and may need the memory.
                 self.reader.forget_payload();
                 return self.handle_call(message.message_stream_id, call, tape);
             }
@@ -56,7 +56,7 @@ impl<S: PayloadSource> ServerSession<S> {
         Ok(self.publish_message(id, type_id, timestamp, 0..len, message.in_place))
     }
 
-    /// The event for a message that is published, or for one in an aggregate message.
+    /// Returns the event for a published message, whether it came alone or in an aggregate message.
     fn publish_message<'a>(
         &mut self,
         message_stream_id: u32,
@@ -80,7 +80,7 @@ impl<S: PayloadSource> ServerSession<S> {
         self.data(message_stream_id, type_id, timestamp, range)
     }
 
-    /// The next message of the aggregate message that is wanted.
+    /// Returns the event for the next relevant message in the aggregate message.
     pub(super) fn next_in_aggregate(&mut self, tape: &mut Tape<'_>) -> Option<Event<'static>> {
         loop {
             let parts = self.reader.assembled()?.parts();
@@ -94,7 +94,7 @@ impl<S: PayloadSource> ServerSession<S> {
                 return None;
             };
             let len = inner.range.len() as u32;
-            // Charged like a message in chunks of its own.
+            // Charged like a message that is sent in its own chunks.
             self.reader.note_chunk(len);
             let (type_id, timestamp) = (inner.type_id, inner.timestamp);
             if medium_of(type_id).is_some() {
@@ -152,6 +152,7 @@ impl<S: PayloadSource> ServerSession<S> {
         call: Result<Call, Error>,
         tape: &mut Tape<'_>,
     ) -> Result<Option<Event<'static>>, Error> {
+        // Charged before the result is known, because unreadable commands cost time as well.
         self.quotas.take_command(tape.now)?;
         let call = match call {
             Ok(call) => call,
@@ -180,7 +181,7 @@ impl<S: PayloadSource> ServerSession<S> {
             Control::SetChunkSize(size) => self.reader.set_chunk_size(size)?,
             Control::Abort(id) => self.reader.abort(id),
             Control::WindowAcknowledgementSize(size) if size > 0 => {
-                // Half the window: an encoder that waits for acknowledgements never has to.
+                // Half the window, so that an encoder that waits for acknowledgements never has to.
                 self.acknowledge_after = (size / 2).clamp(1, DEFAULT_ACKNOWLEDGE_AFTER);
             }
             Control::SetPeerBandwidth { size, .. } if size > 0 && size != WINDOW => {
@@ -190,22 +191,23 @@ impl<S: PayloadSource> ServerSession<S> {
             Control::User(UserControl::PingRequest(time)) => {
                 self.user_control(UserControl::PingResponse(time));
             }
-            // What arrived at the client is known from the socket, and players' buffers make no
-            // difference here.
+            // Acknowledgements aren't needed, since the socket tells how much was delivered, and the
+            // size of a player's buffer makes no difference to a live stream.
             _ => {}
         }
         Ok(())
     }
 
-    /// Bytes of the assembled payload; none if they lie in more places than commands and data
-    /// messages ever do.
+    /// Returns the bytes of the assembled payload; no bytes if it has more parts than commands and data
+    /// messages ever have.
     pub(super) fn parts(&self, range: Range<usize>) -> Parts<'_> {
         let parts = self.reader.assembled().map(Payload::parts);
         Parts::new(slice(parts.into_iter().flatten(), range)).unwrap_or_default()
     }
 }
 
-/// The AMF3 envelope has a format selector of 0 before AMF0 values; some senders omit it.
+/// Removes the format selector of 0 that precedes the AMF0 values in an AMF3 envelope; some senders omit
+/// it.
 fn without_selector(type_id: u8, body: Bytes<'_>) -> Bytes<'_> {
     let is_envelope = matches!(type_id, type_id::COMMAND_AMF3 | type_id::DATA_AMF3);
     body.strip_prefix(&[0])

@@ -1,32 +1,33 @@
-//! How much of what costs time a client may send.
+//! Quotas on what a client sends, for messages that cost processing time.
 
 use super::Error;
 use crate::rtmp::chunk_reader::FULL_CHUNK;
 use crate::rtmp::rate::Rate;
 
-/// Ten seconds of the commands that the busiest client could have a reason for.
+/// The rate of commands: ten seconds of what the busiest client could reasonably send.
 const COMMANDS: Rate = Rate::new(100, 10);
 
-/// Control messages. An encoder that acknowledges each of our messages stays far below.
+/// The rate of control messages. An encoder that acknowledges each message stays far below.
 const CONTROLS: Rate = Rate::new(1000, 1000);
 
-/// Chunks and messages without payload per second: each costs as much time as one with 128 bytes.
+/// The number of chunks and messages without payload per second. Each costs as much time as one with 128
+/// bytes.
 const EMPTY_CHUNKS: u32 = 50_000;
 
-/// Bytes by which chunks may fall short of 128: those that carry 100 may come at nearly five times
-/// the rate of empty ones. A file of such audio frames may be sent at 25 MB a second.
+/// The rate of bytes by which chunks fall short of 128: chunks that carry 100 bytes may arrive at nearly
+/// five times the rate of empty ones. A file of audio frames of that size may be sent at 25 MB/s.
 const MISSING_BYTES: Rate = Rate::new(EMPTY_CHUNKS * FULL_CHUNK, EMPTY_CHUNKS * FULL_CHUNK);
 
-/// Commands without a readable name that are tolerated in a row.
+/// The number of consecutive commands without a readable name that are tolerated.
 const MAX_UNREADABLE: u8 = 10;
 
 pub(super) struct Quotas {
     commands: Rate,
     controls: Rate,
     missing_bytes: Rate,
-    /// Missing bytes that `missing_bytes` knows of.
+    /// The number of missing bytes that have already been charged to `missing_bytes`.
     counted: u64,
-    /// Commands without a readable name, in a row.
+    /// The number of consecutive commands without a readable name.
     unreadable: u8,
 }
 
@@ -54,7 +55,7 @@ impl Quotas {
         check(is_allowed, what, CONTROLS.capacity())
     }
 
-    /// Takes what the chunk reader has counted so far, `total`.
+    /// Charges the bytes that the chunk reader has newly counted; `total` is its count so far.
     pub(super) fn take_missing_bytes(&mut self, total: u64, now: u64) -> Result<(), Error> {
         let new = total - std::mem::replace(&mut self.counted, total);
         let new = u32::try_from(new).unwrap_or(u32::MAX);
@@ -63,7 +64,7 @@ impl Quotas {
         check(is_allowed, what, EMPTY_CHUNKS.into())
     }
 
-    /// Counts a command without a readable name. Some encoders send things of their own invention.
+    /// Counts a command without a readable name. Some encoders send proprietary commands.
     pub(super) fn take_unreadable(&mut self, error: Error) -> Result<(), Error> {
         self.unreadable += 1;
         let is_allowed = self.unreadable < MAX_UNREADABLE;

@@ -1,4 +1,4 @@
-//! Replies to a client: verdicts and statuses.
+//! The replies to a client: verdicts and statuses.
 
 use super::{
     MAX_COMMAND_LEN, MAX_DATA_LEN, MAX_REPLIES, MAX_REPLY, PARTIAL_BYTES, PARTIAL_MESSAGES, Phase,
@@ -12,10 +12,10 @@ use crate::rtmp::dialect::Dialect;
 use crate::rtmp::goodbye::{SHUTTING_DOWN, reconnect_request};
 use crate::rtmp::message::{Control, UserControl, type_id};
 
-/// The server's capability for any codec (E2, "connect"): 4, forward it.
+/// The server's capability for every codec (E2, "connect"): 4, can forward.
 const FORWARD: f64 = 4.0;
 
-/// Reconnect, multitrack, ModEx, nanosecond offsets (E2, "connect").
+/// The server's `capsEx`: reconnect, multitrack, ModEx, nanosecond offsets (E2, "connect").
 const CAPS_EX: f64 = 15.0;
 
 impl<S: PayloadSource> ServerSession<S> {
@@ -35,7 +35,7 @@ impl<S: PayloadSource> ServerSession<S> {
             },
             out,
         );
-        // Before the reply: OBS misreads a long reply in chunks of 128 bytes.
+        // Announced before the reply, because OBS misreads a long reply in chunks of 128 bytes.
         self.writer.announce_chunk_size(out);
         // Everything is forwarded, nothing decoded (E2, "Enhancing NetConnection connect Command").
         let everything = || object([("*", Value::Number(FORWARD))]);
@@ -58,11 +58,11 @@ impl<S: PayloadSource> ServerSession<S> {
             ),
         ]);
         let reply = command::result(transaction_id, properties, information);
-        // Always in AMF0: AMF3 holds only after this message.
+        // Always in AMF0: AMF3 is used only after this message.
         self.message(type_id::COMMAND, chunk_stream_id::COMMAND, 0, &reply.emit());
     }
 
-    /// Refuses the connect; the caller closes after sending this.
+    /// Refuses the connect. The caller closes the connection after sending this.
     pub fn refuse_connect(&mut self, code: &str, description: &str) {
         if let Phase::Connecting { transaction_id } = self.phase {
             let reply = command::error(transaction_id, code, description);
@@ -70,7 +70,7 @@ impl<S: PayloadSource> ServerSession<S> {
         }
     }
 
-    /// Accepts the publish: the client may send media on this message stream.
+    /// Accepts the publish: the client may now send media on this message stream.
     pub fn accept_publish(&mut self, message_stream_id: u32, key: &str) {
         self.streams
             .set_role(message_stream_id, StreamRole::Publishing);
@@ -91,14 +91,14 @@ impl<S: PayloadSource> ServerSession<S> {
         );
     }
 
-    /// Refuses a publish or play; the caller closes after sending this.
+    /// Refuses a publish or play. The caller closes the connection after sending this.
     pub fn refuse_stream(&mut self, message_stream_id: u32, code: &str, description: &str) {
         self.streams.set_role(message_stream_id, StreamRole::Idle);
         self.status(message_stream_id, "error", code, description);
     }
 
-    /// Accepts the play. Returns the bytes that the client must get before anything else on this message
-    /// stream.
+    /// Accepts the play. Returns the bytes that the client must receive before any others on this
+    /// message stream.
     pub fn accept_play(&mut self, message_stream_id: u32, key: &str) -> Vec<u8> {
         self.streams
             .set_role(message_stream_id, StreamRole::Playing);
@@ -133,7 +133,7 @@ impl<S: PayloadSource> ServerSession<S> {
         self.take_output()
     }
 
-    /// Ends a publish from this side: notifies the client before the caller closes.
+    /// Ends a publish from the server side: notifies the client before the caller closes the connection.
     pub fn end_publish(&mut self, message_stream_id: u32, description: &str) {
         self.streams.set_role(message_stream_id, StreamRole::Idle);
         self.status(
@@ -144,8 +144,8 @@ impl<S: PayloadSource> ServerSession<S> {
         );
     }
 
-    /// Notifies the client that the server stops. A client that understands it is asked to connect
-    /// again, which it does once the server is back (E2, "Reconnect Request").
+    /// Notifies the client that the server is stopping. A client that understands it is asked to
+    /// reconnect, which it does once the server is back (E2, "Reconnect Request").
     pub fn shut_down(&mut self) {
         let status = if self.dialect.can_reconnect {
             reconnect_request()
@@ -156,7 +156,7 @@ impl<S: PayloadSource> ServerSession<S> {
         self.command(&status);
     }
 
-    /// How commands are written to the client.
+    /// Returns the form in which commands are written to the client.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }

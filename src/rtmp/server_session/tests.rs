@@ -1,5 +1,5 @@
-//! A [`Scenario`] is a client's view of a session: it sends bytes, gives the verdicts that a
-//! caller would give, and reads the replies as a client does.
+//! A [`Scenario`] is a client's view of a session: it sends bytes, gives the verdicts that a caller
+//! would give, and reads the replies as a client does.
 
 use super::*;
 use crate::medium::Medium;
@@ -27,7 +27,7 @@ mod message_streams;
 mod play;
 mod publish;
 
-/// C0, C1 and C2, and as long as S0, S1 and S2.
+/// The length of C0, C1 and C2 in bytes, and of S0, S1 and S2.
 const HANDSHAKE_LEN: usize = 1 + 1536 + 1536;
 
 const MAX_MESSAGE: u32 = 1 << 20;
@@ -35,11 +35,11 @@ const MAX_MESSAGE: u32 = 1 << 20;
 struct Scenario {
     session: ServerSession<Heap>,
     client: ChunkReader<Heap>,
-    /// Bytes of the handshake that the client hasn't read yet.
+    /// The number of handshake bytes that the client hasn't read yet.
     handshake_left: usize,
     replies: Vec<String>,
     recorder: FlightRecorder,
-    /// ms
+    /// The time in ms.
     now: u64,
 }
 
@@ -76,7 +76,7 @@ impl Scenario {
         scenario
     }
 
-    /// Message stream 1 is there.
+    /// A session in which message stream 1 exists.
     fn created() -> Scenario {
         let mut scenario = Scenario::connected();
         scenario.call(0, "createStream", 2.0, &[]);
@@ -84,7 +84,7 @@ impl Scenario {
         scenario
     }
 
-    /// Message stream 1 publishes.
+    /// A session in which message stream 1 publishes.
     fn publishing() -> Scenario {
         let mut scenario = Scenario::created();
         scenario.call(1, "publish", 3.0, &[text("door"), text("live")]);
@@ -93,7 +93,7 @@ impl Scenario {
         scenario
     }
 
-    /// Message stream 1 plays.
+    /// A session in which message stream 1 plays.
     fn playing() -> Scenario {
         let mut scenario = Scenario::created();
         scenario.call(1, "play", 3.0, &[text("door"), Value::Number(-2000.0)]);
@@ -102,10 +102,10 @@ impl Scenario {
         scenario
     }
 
-    /// Feeds bytes and accepts all requests. Of media the place of the payload is left out.
+    /// Sends bytes and accepts all requests. The in-place payload is removed from media events.
     fn try_send(&mut self, input: &[u8]) -> Result<Vec<(Event<'static>, Vec<u8>)>, Error> {
         let mut events = Vec::new();
-        // Events of media borrow it.
+        // Media events borrow the input.
         let input: &'static [u8] = input.to_vec().leak();
         let mut input = Bytes::from(input);
         loop {
@@ -149,7 +149,7 @@ impl Scenario {
         Ok(events)
     }
 
-    /// The properties of the metadata that came, as an object.
+    /// Returns the properties of the received metadata, as an object.
     fn metadata(&self) -> Vec<u8> {
         let body = self.session.body();
         let properties = metadata::parse(body.bytes()).expect("it was parsed before");
@@ -184,18 +184,18 @@ impl Scenario {
         self.try_send(input).unwrap_err().to_string()
     }
 
-    /// Input up to the event that asks for a verdict, which the test gives itself.
+    /// Sends input up to the event that needs a verdict, which the test gives itself.
     fn ask(&mut self, input: &[u8]) -> Event<'static> {
         let input: &'static [u8] = input.to_vec().leak();
         self.next(&mut input.into()).unwrap().unwrap()
     }
 
-    /// Input without an event.
+    /// Sends input that must not cause an event.
     fn ask_none(&mut self, input: &[u8]) {
         assert_eq!(self.next(&mut input.into()), Ok(None));
     }
 
-    /// What the server has said since the last call.
+    /// Returns the server's replies since the last call.
     fn replies(&mut self) -> Vec<String> {
         self.collect();
         mem::take(&mut self.replies)
@@ -222,7 +222,7 @@ impl Scenario {
     }
 }
 
-/// A reply as one line: `chunk stream/message stream name(transaction id) information`.
+/// Formats a reply as one line: `chunk stream/message stream name(transaction id) information`.
 fn described(header: &ReceivedMessage<'_>, body: &[u8]) -> String {
     let place = format!("{}/{}", header.chunk_stream_id, header.message_stream_id);
     match header.type_id {
@@ -326,7 +326,7 @@ fn video(message_stream_id: u32, timestamp: u32) -> Vec<u8> {
     message(type_id::VIDEO, message_stream_id, timestamp, MEDIA)
 }
 
-/// What comes of metadata with these properties.
+/// Returns the event and the body that metadata with these properties result in.
 fn described_as(properties: Vec<(String, Value)>) -> (Event<'static>, Vec<u8>) {
     let event = Event::Metadata {
         message_stream_id: 1,

@@ -31,7 +31,7 @@ impl Attack<'_> {
         self.is_over.load(Ordering::Relaxed)
     }
 
-    /// Connects from one of a few addresses of this kind's own.
+    /// Connects from one of a few addresses that belong to this kind of attack.
     fn connect(&mut self, server: SocketAddr) -> Option<TcpStream> {
         let local = Ipv4Addr::new(127, 0, 10 + self.kind, 1 + self.random.below(3) as u8);
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).ok()?;
@@ -66,7 +66,8 @@ impl Attack<'_> {
         Some(socket)
     }
 
-    /// Reads what has come, and lets time pass: attackers are as fast as a network, not as memory.
+    /// Reads what has arrived, and lets some time pass: attackers are as fast as a network, not as fast
+    /// as memory.
     fn pause(&self, socket: &TcpStream, ms: u64) {
         let mut buffer = [0; 16 * 1024];
         let _ = socket.set_nonblocking(true);
@@ -90,7 +91,7 @@ fn frame(timestamp: u32, is_key: bool, len: usize) -> Vec<u8> {
     bytes
 }
 
-/// Connections that come and go, some of which send a little and stay.
+/// Connections that come and go; some of them send a few bytes and stay.
 fn connections(attack: &mut Attack<'_>) -> Option<()> {
     let mut held = Vec::new();
     for number in 0..20 {
@@ -211,7 +212,7 @@ fn waiters(attack: &mut Attack<'_>) -> Option<()> {
         held.push(socket);
         thread::sleep(Duration::from_millis(40));
     }
-    // One reads the playlist, and then single bytes of its segments.
+    // One client reads the playlist, and then single bytes of its segments.
     let mut socket = attack.connect(attack.http)?;
     let head = format!("GET /{app}/{name}/media.m3u8 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     socket.write_all(head.as_bytes()).ok()?;
@@ -278,7 +279,7 @@ fn chunks(attack: &mut Attack<'_>) -> Option<()> {
     Some(())
 }
 
-/// Names that are published for a moment, one after the other, on one connection and on many.
+/// Names that are published for a moment, one after another, on one connection and on many.
 fn cycles(attack: &mut Attack<'_>) -> Option<()> {
     let mut socket = attack.rtmp(&[])?;
     for _ in 0..25 {
@@ -304,7 +305,7 @@ fn cycles(attack: &mut Attack<'_>) -> Option<()> {
     Some(())
 }
 
-/// One round of an attack; `None` when the server has closed.
+/// One round of an attack; `None` once the server has closed.
 pub(super) type Kind = fn(&mut Attack<'_>) -> Option<()>;
 
 pub(super) const KINDS: [(&str, Kind); 8] = [

@@ -1,8 +1,8 @@
-//! What each receiver is sent of each message, and codecs that are not known yet.
+//! The form in which each receiver gets each message, and codecs that aren't known yet.
 
 use super::*;
 
-/// A message, and what each of [`RECEIVERS`] is sent for it.
+/// A message, and the payloads that each of [`RECEIVERS`] receives for it.
 type Row = (Kind, Vec<u8>, [Vec<Vec<u8>>; 4]);
 
 const RECEIVERS: [fn() -> Capabilities; 4] = [plain, all, tracks, hevc_only];
@@ -148,7 +148,7 @@ fn a_socket_that_takes_single_bytes_gets_the_same_bytes() {
 }
 
 proptest! {
-    /// However little the sockets take, and whatever other players there are.
+    /// Holds however little the sockets accept, and whatever other players there are.
     #[test]
     fn partial_sends_change_nothing_of_what_players_get(
         alike in 0..5usize,
@@ -160,7 +160,7 @@ proptest! {
     ) {
         let rows = rows();
         let (fixture, mut players) = stream_with_players(&Default::default());
-        // With more players of one kind than of the others, the stage holds theirs.
+        // If there are more players of one kind than of the others, the stage holds their messages.
         let company: Vec<_> = RECEIVERS
             .get(alike)
             .map(|capabilities| [(); 3].map(|()| play(&fixture, capabilities())))
@@ -193,7 +193,7 @@ proptest! {
     }
 }
 
-/// Codecs that are not known yet, and legacy ones that are long forgotten.
+/// Codecs that aren't known yet, and long-forgotten legacy codecs.
 const UNKNOWN: [(Kind, &[u8]); 8] = [
     (Video, b"\x90zzzz\x01config"),
     (Audio, b"\x90qqqqconfig"),
@@ -215,7 +215,7 @@ fn unknown_codecs_are_relayed_as_they_came() {
     assert_eq!(late(plain(), &UNKNOWN), without(&[5]));
     assert_eq!(late(all(), &UNKNOWN), without(&[]));
     assert_eq!(late(tracks(), &UNKNOWN), without(&[]));
-    // A player that lists codecs is sent others only if they are unknown.
+    // A player that lists codecs receives unlisted ones only if they are unknown.
     let announced = |names: &[&str]| Capabilities::announced(Codecs::of(names), 0);
     assert_eq!(late(announced(&["yyyy"]), &UNKNOWN), without(&[5]));
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Files in chunks and WebSockets, and what comes before and after them.
+//! Files in chunks and WebSocket messages, and the bytes before and after them.
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn in_a_websocket_all_messages_of_flv_are_binary() {
     assert!(messages.iter().all(|(opcode, _)| *opcode == 2));
     let file: Vec<u8> = messages.into_iter().flat_map(|(_, bytes)| bytes).collect();
     let (flags, tags) = tags(&file);
-    // Two headers, two video frames and the audio that belongs to them.
+    // Two headers, two video frames and the corresponding audio.
     assert_eq!((flags, tags.len()), (5, 6));
 }
 
@@ -84,7 +84,7 @@ fn when_the_stream_ends_so_does_the_file() {
     assert_eq!(last, Some((8, vec![0x03, 0xE9])));
 }
 
-/// The messages of a WebSocket: opcode, payload.
+/// Returns the messages of a WebSocket: opcode and payload.
 pub(super) fn messages(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut messages = Vec::new();
     while !bytes.is_empty() {
@@ -100,7 +100,7 @@ pub(super) fn messages(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
     messages
 }
 
-/// The chunks of a body, up to the last one.
+/// Returns the chunks of a body, up to the last chunk.
 fn chunks(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut chunks = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! The tracks of a file: which there are, and how they change.
+//! The tracks of a file: which tracks exist, and how they change.
 
 use super::carriers::messages;
 use super::*;
@@ -97,7 +97,7 @@ fn tracks_that_change_before_the_head_is_out_are_answered_with_404() {
             120,
             b"\x90OpusOpusHead\x01\x02\0\0\x80\xBB\0\0\0\0\0",
         );
-        // Then it is too far behind for the frames of these tracks.
+        // Then the viewer is too far behind for the frames of these tracks.
         fixture.gop(120, 60);
         fixture.gop(2_520, 3);
         viewer.sink.set_room(usize::MAX);
@@ -126,7 +126,7 @@ fn a_slow_viewer_moves_to_a_newer_keyframe_and_its_file_stays_whole() {
                 let frames = tags[2..].iter().filter(|tag| tag.0 == 9);
                 frames.map(|tag| tag.1.into()).collect()
             }
-            // When they are due.
+            // The times at which the samples are due.
             _ => times(&viewer.fragments(), 1)
                 .iter()
                 .map(|(time, duration)| time + u64::from(*duration))

@@ -1,8 +1,8 @@
-//! Parameter sets, sequence headers, and frames that a stream can start with.
+//! Parameter sets, sequence headers, and frames at which a stream can start.
 
 use super::*;
 
-/// The parameter sets of [`SMALL`], and of its counterpart of twice the size.
+/// The parameter sets of [`SMALL`], and of its counterpart with twice the size.
 fn sets(header: &[u8]) -> (&[u8], &[u8]) {
     let len = usize::from(header[12]);
     let (sequence, rest) = header[13..].split_at(len);
@@ -22,7 +22,7 @@ fn parameter_sets_in_front_of_a_keyframe_replace_those_of_the_header() {
     let viewer = Viewer::of(&fixture, Join::Live);
     fixture.append(Kind::Audio, 0, b"\xAF\x01\x21");
     let (sequence, frame) = sets(SMALL);
-    // The same ones change nothing.
+    // The same parameter sets change nothing.
     let same = message(true, &[sequence, frame, IDR]);
     send(&fixture, &[(0, same.clone()), (40, message(false, &[P]))]);
     let got = player.got();
@@ -34,7 +34,7 @@ fn parameter_sets_in_front_of_a_keyframe_replace_those_of_the_header() {
     );
     assert_eq!(size(&fixture), Some((320, 240)));
 
-    // In messages of their own, and with the outdated header repeated.
+    // In separate messages, and with the outdated header repeated.
     let (sequence, frame) = sets(LARGE);
     let changed = [
         (80, message(true, &[sequence])),
@@ -67,21 +67,21 @@ fn parameter_sets_in_front_of_a_keyframe_replace_those_of_the_header() {
     let inits = bytes.windows(4).filter(|name| name == b"moov").count();
     assert_eq!(inits, 2);
     assert_eq!(viewer.frames_behind_inits(), 5);
-    // The header counts again when the publisher sends a third one.
+    // The header counts again once the publisher sends a third one.
     let other = [SMALL, b"\xFD\xF8\xF8\0"].concat();
     send(&fixture, &[(200, other), (200, message(true, &[IDR]))]);
     assert_eq!(size(&fixture), Some((320, 240)));
 }
 
 impl Viewer {
-    /// The number of frames in bytes that have init segments between them.
+    /// Returns the number of received frames, which may have init segments between them.
     fn frames_behind_inits(&self) -> usize {
         let bytes = self.0.bytes();
         bytes.windows(4).filter(|name| name == b"moof").count()
     }
 }
 
-/// The first video message that a new player gets, which is the sequence header.
+/// Returns the first video message that a new player receives, which is the sequence header.
 fn video_header(fixture: &Fixture) -> Option<Vec<u8>> {
     let got = fixture.play(Join::Live).got();
     let header = got.into_iter().find(|got| got.is_video());
@@ -122,14 +122,14 @@ fn an_hvcc_without_arrays_gets_those_of_the_frames() {
     assert_eq!(size(&fixture), Some((1920, 1080)));
 }
 
-/// The doctor's findings, by name.
+/// Returns the names of the doctor's findings.
 fn findings(fixture: &Fixture) -> Vec<&'static str> {
     fixture.pump();
     let report = fixture.stream.report(fixture.now.get());
     report.findings.iter().map(|finding| finding.id()).collect()
 }
 
-/// Sends video and audio for 12 s in real time; every 25th video frame is `key`.
+/// Sends video and audio for 12 s in real time. Every 25th video frame is `key`.
 fn run(fixture: &Fixture, from: u32, key: &[u8]) {
     for frame in 0..300 {
         let timestamp = from + frame * 40;
@@ -193,7 +193,7 @@ fn without_keyframes_recovery_points_are_join_points() {
     let fixture = published();
     let mut player = fixture.play(Join::Live);
     run(&fixture, 0, &refresh);
-    // The first one that comes after two seconds, in which keyframes might have come.
+    // The first message after two seconds, in which keyframes might have been sent.
     let media = player.media();
     assert_eq!(media[0].payload, refresh);
     let videos = media.iter().filter(|got| got.is_video()).count();
@@ -202,7 +202,7 @@ fn without_keyframes_recovery_points_are_join_points() {
     let mut late = fixture.play(Join::Gop);
     assert_eq!(late.media()[0].payload, refresh);
 
-    // Not where keyframes come as well.
+    // Not if keyframes are sent as well.
     let fixture = published();
     send(
         &fixture,
@@ -225,7 +225,7 @@ fn a_stream_without_any_keyframe_is_played_after_10_s() {
     let syncs: Vec<_> = viewer.frames().iter().map(|p| p.is_sync).collect();
     assert_eq!(syncs, [&[true][..], &[false; 49]].concat());
     assert_eq!(findings(&fixture), ["keyframe-interval", "no-start"]);
-    // Another join point comes every ten seconds.
+    // There is another join point every ten seconds.
     run(&fixture, 12_000, &message(false, &[P]));
     assert_eq!(videos(&mut fixture.play(Join::Gop)), 100);
     // And a keyframe is better.
@@ -233,8 +233,7 @@ fn a_stream_without_any_keyframe_is_played_after_10_s() {
     assert_eq!(videos(&mut fixture.play(Join::Gop)), 1);
 }
 
-/// Recovery points that are flagged as keyframes: browsers can't start with those, RTMP players
-/// can.
+/// The keyframe flags are set on recovery points: browsers can't start there, but RTMP players can.
 #[test]
 fn files_begin_with_frames_that_browsers_can_start_with() {
     let fixture = published();
@@ -262,7 +261,7 @@ fn files_begin_with_frames_that_browsers_can_start_with() {
     assert_eq!(frames.iter().filter(|p| p.is_sync).count(), 1);
     assert!(fixture.stream.keyframe().is_some());
 
-    // When no more IDR frames come, recovery points are better than nothing.
+    // When IDR frames stop, recovery points are better than nothing.
     (5..12).for_each(|at| second(at * 1_000));
     let viewer = Viewer::of(&fixture, Join::Gop);
     fixture.pump();

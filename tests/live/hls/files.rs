@@ -1,4 +1,4 @@
-//! Files: segments, parts and ranges of them.
+//! Files: segments, parts, and ranges of them.
 
 use std::collections::HashMap;
 
@@ -41,7 +41,8 @@ fn a_segment_consists_of_its_messages_and_parts_and_is_the_same_for_everyone() {
             }
         }
     }
-    // Every frame once and complete, 40 ms apart, with a keyframe every two seconds.
+    // Every frame exists once and is complete; frames are 40 ms apart, with a keyframe every two
+    // seconds.
     assert_eq!(frames.len(), 200);
     for (index, (time, is_sync, bytes)) in frames.iter().enumerate() {
         assert_eq!(*time, frames[0].0 + 40 * index as u64);
@@ -112,7 +113,7 @@ fn a_reader_that_is_too_slow_gets_an_error() {
     assert_eq!(read(1_000), Err(Evicted));
 }
 
-/// Sends and lists six seconds of audio, and of video frames of `len` bytes.
+/// Sends and lists six seconds of audio, and of video with frames of `len` bytes.
 fn list_frames(fixture: &Fixture, len: usize) {
     for index in 0..151 {
         fixture.frame(index * 40, index % 50 == 0, len);
@@ -125,7 +126,7 @@ fn list_frames(fixture: &Fixture, len: usize) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever the memory, a file that is listed exists when it is fetched, and never changes.
+    /// Holds for any amount of memory: a listed file exists when it is fetched, and never changes.
     #[test]
     fn every_listed_file_exists_and_never_changes(
         blocks in 8..200usize,
@@ -165,7 +166,7 @@ proptest! {
         }
     }
 
-    /// Whatever is taken at a time, and whatever room there is for the heads of fragments.
+    /// Holds for any length of the reads, and any room for the heads of fragments.
     #[test]
     fn the_bytes_are_the_same_at_any_pace(
         room in 112..20_000usize,

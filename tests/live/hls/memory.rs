@@ -1,10 +1,10 @@
-//! What is kept for HLS, and for how long.
+//! The data that is kept for HLS, and for how long.
 
 use std::collections::HashMap;
 
 use super::*;
 
-/// Blocks that a GOP of [`gops`] takes.
+/// The number of blocks that a GOP from [`gops`] occupies.
 const GOP_BLOCKS: usize = 4;
 
 #[test]
@@ -59,7 +59,7 @@ fn nothing_is_kept_if_hls_is_not_served() {
 #[test]
 fn an_unwatched_stream_keeps_half_of_the_memory_at_most() {
     let fixture = published(64);
-    // Three frames to a block; the playlist needs 80 of them, and the open segment 20.
+    // Three frames fit in a block; the playlist needs 80 blocks, and the open segment 20.
     let mut most = 0;
     for frame in 0..1_000 {
         let now = fixture.now.get() as u32;
@@ -90,7 +90,7 @@ fn what_the_first_request_was_told_of_is_not_given_up_to_another_stream() {
     // More than there is.
     (0..300).for_each(|index| _ = other.frame(index, index == 0, 16_000));
     assert!(fixture.arena.free_blocks() <= 256 / 8);
-    // No part is complete yet, so that only the request has changed what is kept.
+    // No part is complete yet, so only the request has changed what is kept.
     (0..5).for_each(|_| frame(false));
     let after = listing(&fixture);
     assert_eq!(numbers(&after), numbers(&before));
@@ -99,7 +99,7 @@ fn what_the_first_request_was_told_of_is_not_given_up_to_another_stream() {
     }
 }
 
-/// RFC 8216bis, 6.2.2.
+/// RFC 8216bis, 6.2.2, says how long a segment must remain available.
 #[test]
 fn segments_stay_for_the_required_time_after_they_left_the_playlist() {
     for lengths in [
@@ -111,7 +111,7 @@ fn segments_stay_for_the_required_time_after_they_left_the_playlist() {
         &[30, 30, 100],
     ] {
         let fixture = published(8192);
-        // When each segment left the playlist, and how long it has to stay.
+        // The time when each segment left the playlist, and the time until which it must stay available.
         let mut left = HashMap::<u64, (u64, u64)>::new();
         let mut longest = 0;
         let mut before = Vec::new();
@@ -128,13 +128,13 @@ fn segments_stay_for_the_required_time_after_they_left_the_playlist() {
                 let ms: u64 = now.iter().map(|s| u64::from(s.duration)).sum();
                 longest = ms.max(longest);
                 for gone in before.iter().filter(|gone| !now.contains(gone)) {
-                    // It left after the previous request, ten frames ago.
+                    // The segment left after the previous request, ten frames ago.
                     let until = fixture.now.get() - 400 + u64::from(gone.duration) + longest;
                     left.insert(gone.number, (until, gone.bytes));
                 }
                 before = now;
                 left.retain(|number, (until, _)| {
-                    // This is the last time before it may go.
+                    // This is the last check before the segment may be dropped.
                     let is_last = fixture.now.get() + 400 > *until;
                     if is_last {
                         let kind = FileKind::Segment(*number);

@@ -1,4 +1,4 @@
-//! What playlists list.
+//! The contents of playlists.
 
 use brooklet::live::out::join::Join;
 use brooklet::live::stream::Outlook;
@@ -11,7 +11,7 @@ use super::*;
 #[test]
 fn the_declared_bandwidth_is_above_the_bit_rate_to_come() {
     let fixture = published(4096);
-    // A stream that begins with dark video, and takes 2.4 times as much later.
+    // A stream that begins with dark video, and later has 2.4 times the bit rate.
     for (gop, len) in [(0, 1_000), (1, 2_000), (2, 2_400)]
         .iter()
         .flat_map(|(at, len)| (0..6).map(move |gop| (at * 6 + gop, *len)))
@@ -166,8 +166,8 @@ fn a_stream_is_deserted_half_a_minute_after_the_last_request() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever the pace, segments begin with keyframes and last as long as declared, and contain
-    /// everything that was sent once.
+    /// Holds for any pace: segments begin with keyframes, last as long as declared, and contain
+    /// everything that was sent, once.
     #[test]
     fn what_is_listed_is_what_was_sent(
         gops in prop::collection::vec(

@@ -1,4 +1,4 @@
-//! Requests that come too early: how long they wait, and for what.
+//! Requests that arrive too early: how long they wait, and for what.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use brooklet::live::stream::Outlook;
 
 use super::*;
 
-/// Longer than a test should take, and twice as long.
+/// A duration longer than a test should take, and twice that duration.
 const LONG: Duration = Duration::from_secs(60);
 const FOREVER: Duration = Duration::from_secs(120);
 
@@ -19,7 +19,7 @@ fn media(wanted: Wanted) -> HlsRequest {
     HlsRequest::Media(Some(wanted))
 }
 
-/// How long a request has to wait in all, and the changes that it has seen.
+/// Returns the total time for which a request has to wait, and the number of changes that it has seen.
 fn wait_of(look: Result<Look, Unavailable>) -> (u64, u32) {
     match look {
         Ok(Look::Wait { limit, seen }) => (limit, seen),
@@ -50,7 +50,7 @@ fn the_first_playlist_waits_until_a_player_can_start_with_it() {
         }
     };
     assert_eq!(numbers(&first), [1, 2, 3]);
-    // A client that has waited long enough gets what there is.
+    // A client that has waited long enough receives what is available.
     let fixture = published(1024);
     gops(&fixture, 2);
     assert!(listed(&fixture).is_none());
@@ -65,7 +65,7 @@ fn two_long_segments_are_enough_to_start_with() {
         let fixture = published(1024);
         for gop in 1.. {
             fixture.gop(fixture.now.get() as u32, frames);
-            // The next keyframe completes it.
+            // The next keyframe completes the segment.
             fixture.frame(fixture.now.get() as u32, true, 1_000);
             if let Some(first) = listed(&fixture) {
                 let what = (frames, gop, first.segments.len());
@@ -88,14 +88,14 @@ fn a_waiting_request_gets_the_part_as_soon_as_it_is_complete() {
     let (limit, mut seen) = wait_of(fixture.stream.ask_hls(playlist, &asker));
     assert_eq!(limit, 6_000, "three target durations");
     assert_eq!(wait_of(fixture.stream.ask_hls(file, &asker)), (limit, seen));
-    // The open segment ends first, with the last part of its own.
+    // The open segment ends first, with its own last part.
     let mut frames = 0;
     let after = loop {
         fixture.frame(fixture.now.get() as u32, false, 1_000);
         fixture.wait(40);
         frames += 1;
         match fixture.stream.look_again(playlist, &asker, false) {
-            // It needn't look while nothing has changed.
+            // The request needn't look as long as nothing has changed.
             Ok(Look::Wait { seen: now, .. }) => assert_eq!(std::mem::replace(&mut seen, now), now),
             look => break listing_of(look),
         }
@@ -144,7 +144,7 @@ fn a_thread_that_waits_is_woken_up() {
             sender.send("has an answer").unwrap();
         });
         assert_eq!(receiver.recv_timeout(LONG), Ok("waits"));
-        // Nothing shows that it has fallen asleep, so it gets the time for that.
+        // Nothing shows that the thread has fallen asleep, so it gets time to do so.
         (0..1_000).for_each(|_| std::thread::yield_now());
         for _ in 0..15 {
             fixture.frame(fixture.now.get() as u32, false, 1_000);
@@ -164,7 +164,7 @@ fn no_request_waits_forever_or_for_the_distant_future() {
     assert_eq!(wait_of(request(&fixture, next)).0, 6_000);
     let last_look = || fixture.stream.look_again(next, &asker(&fixture), true);
     wait_of(last_look());
-    // While the publisher is away, requests that have waited get what there is.
+    // While the publisher is away, requests that have waited receive what is available.
     fixture.unpublish();
     wait_of(request(&fixture, next));
     assert_eq!(numbers(&listing_of(last_look())).last(), Some(&7));

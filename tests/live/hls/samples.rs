@@ -1,4 +1,4 @@
-//! The frames of a playlist.
+//! The frames that a playlist lists.
 
 use brooklet::live::hls::file_name::FileKind;
 use brooklet::live::hls::segments::Listing;
@@ -10,16 +10,16 @@ use crate::fixture::Fixture;
 /// A frame in a segment.
 pub(super) struct Sample {
     pub(super) segment: u64,
-    /// The number that the fixture gave it.
+    /// The number that the fixture gave to the frame.
     pub(super) number: u32,
     pub(super) is_video: bool,
     pub(super) is_sync: bool,
-    /// In ms for video, in samples for audio.
+    /// The time in ms for video, in samples for audio.
     pub(super) time: u64,
     pub(super) duration: u64,
 }
 
-/// All frames in the segments of a listing.
+/// Returns all frames in the segments of a listing.
 pub(super) fn samples(fixture: &Fixture, listing: &Listing) -> Vec<Sample> {
     let of_segment = |segment| {
         let bytes = fetch(fixture, FileKind::Segment(segment), 5_000).unwrap();
@@ -52,7 +52,7 @@ pub(super) fn samples(fixture: &Fixture, listing: &Listing) -> Vec<Sample> {
 }
 
 /// Checks that every segment begins with a keyframe, lasts as long as its video, and begins where the
-/// previous one ended.
+/// previous segment ended.
 pub(super) fn check_durations(listing: &Listing, samples: &[Sample]) {
     let mut end = None;
     for segment in &listing.segments {

@@ -1,4 +1,4 @@
-//! Tracks that come late, change, or fit into no file.
+//! Tracks that start late, change, or fit into no file.
 
 use std::sync::Arc;
 
@@ -83,7 +83,7 @@ fn audio_alone_has_segments_once_no_video_is_expected() {
     let fixture = Fixture::new();
     fixture.publish();
     fixture.append(Kind::Audio, 0, AAC_HEADER);
-    // Before there is anything to list: what comes is kept from then on.
+    // Before anything can be listed: media is kept from then on.
     ask(&fixture);
     for index in 0..500 {
         fixture.audio(index * 23, 100);
@@ -125,11 +125,11 @@ fn another_configuration_is_another_init_segment_and_the_old_one_stays_while_it_
     assert!(!init(0) && init(1));
 }
 
-/// The next publisher pays for the tracks of the one before, as long as they are listed. If it can't, they
-/// no longer are.
+/// The next publisher pays for the tracks of the previous one, as long as they are listed. If it can't
+/// pay, they are no longer listed.
 #[test]
 fn a_publisher_that_cannot_pay_for_the_previous_tracks_still_has_files() {
-    // Its header says 320x240, and its keyframes bring the parameter sets of 640x480.
+    // The stream's header says 320x240, and its keyframes contain the parameter sets of 640x480.
     let size_in_the_end = |fixture: &Fixture, allowance: usize| {
         let sink = Arc::default();
         let allowance = Allowance::new(allowance);
@@ -172,7 +172,7 @@ fn a_publisher_that_cannot_pay_for_the_previous_tracks_still_has_files() {
     for number in 0..12_u8 {
         ask(&fixture);
         let now = fixture.now.get() as u32;
-        // Something behind the parameter sets that differs.
+        // A difference after the parameter sets.
         fixture.append(
             Kind::Video,
             now,
@@ -181,7 +181,7 @@ fn a_publisher_that_cannot_pay_for_the_previous_tracks_still_has_files() {
         fixture.gop(now, 50);
     }
     fixture.unpublish();
-    // The newest of those before is held in any case.
+    // The newest of the previous headers is kept in any case.
     let enough = enough + 300;
     assert_eq!(
         size_in_the_end(&fixture, enough),

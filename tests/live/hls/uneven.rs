@@ -5,7 +5,7 @@ use brooklet::live::hls::segment::Segment;
 use super::samples::{check_durations, samples};
 use super::*;
 
-/// A stream with a video track, and maybe an audio track.
+/// Publishes a stream with a video track, and optionally an audio track.
 fn begun(has_audio: bool) -> Fixture {
     let fixture = Fixture::with(4096, 0);
     fixture.publish();
@@ -16,8 +16,9 @@ fn begun(has_audio: bool) -> Fixture {
     fixture
 }
 
-/// Sends `ms` of video and audio. `frames` tells whether a video frame that is due is sent, and whether
-/// as a keyframe; `audio` whether an audio frame is. Calls `each` every 250 ms.
+/// Sends `ms` milliseconds of video and audio. `frames` decides whether a video frame that is due is
+/// sent, and whether it is a keyframe; `audio` decides whether an audio frame is sent. Calls `each`
+/// every 250 ms.
 fn send(
     fixture: &Fixture,
     ms: u64,
@@ -50,7 +51,7 @@ fn send(
 #[derive(Default)]
 struct Seen {
     segments: Vec<Segment>,
-    /// When the newest one was listed, and the longest time until another one was.
+    /// The time when the newest segment was listed, and the longest time between two listings.
     at: u64,
     longest: u64,
 }
@@ -70,7 +71,7 @@ impl Seen {
         self.segments.extend(new);
     }
 
-    /// Checks that they are contiguous, and that none is tiny.
+    /// Checks that the segments are contiguous, and that none is tiny.
     fn check(&self) {
         for pair in self.segments.windows(2) {
             let [before, after] = pair else { continue };
@@ -167,7 +168,8 @@ fn frames_that_come_every_few_seconds_are_contiguous_segments() {
                     seen.look(&fixture);
                 },
             );
-            // The second frame may be taken for the end of a pause; then the interval is known.
+            // The second frame may be mistaken for the end of a pause; after that, the interval is
+            // known.
             seen.segments.drain(..seen.segments.len() - 6);
             seen.check();
             let expected = step.max(2_000) as u32;
@@ -217,7 +219,7 @@ fn audio_in_bursts_with_one_timestamp_is_listed_frame_by_frame() {
     }
 }
 
-/// The time that a clock shows after some ms, and the doctor's words for that.
+/// The timestamp that a clock shows after some ms, and the doctor's words for such a clock.
 type Say = fn(u32) -> u32;
 const CLOCKS: [(Say, &str); 5] = [
     (|_| 0, "all timestamps are zero"),
@@ -227,8 +229,8 @@ const CLOCKS: [(Say, &str); 5] = [
     (|at| at / 10 * 8, "timestamps run at 0.8 of real time"),
 ];
 
-/// The last listing of a stream with such a clock, with requests from `asked` ms on; the findings; and
-/// when there was the first listing.
+/// Runs a stream with such a clock, with requests from `asked` ms on. Returns the last listing, the
+/// findings, and the time of the first listing.
 fn listed_of(say: Say, ms: u32, asked: u32) -> (Fixture, Listing, Vec<String>, u32) {
     let fixture = begun(true);
     ask(&fixture);
@@ -285,7 +287,8 @@ fn streams_with_a_useless_clock_are_listed_at_their_pace_of_arrival() {
     }
 }
 
-/// What came before that was known would last for minutes, with a frame now and then.
+/// Segments from before the clock was found to be too fast would last for minutes, with a frame now and
+/// then.
 #[test]
 fn segments_of_a_clock_that_is_too_fast_are_dropped_once_that_is_known() {
     for (say, words) in CLOCKS {

@@ -1,8 +1,8 @@
-//! Streams that end, and publishers that vanish and return.
+//! Streams that end, and publishers that disconnect and return.
 
 use super::*;
 
-/// Takes as long as an ended playlist stays: three target durations of 2 s.
+/// This test takes as long as an ended playlist stays: three target durations of 2 s.
 #[test]
 fn an_ended_stream_keeps_its_playlist_for_a_moment() {
     let server = server(short_grace());
@@ -23,7 +23,7 @@ fn an_ended_stream_keeps_its_playlist_for_a_moment() {
     assert_eq!(free, total);
 }
 
-/// The state of a stream's playlist.
+/// The state of a stream's playlist, as seen by a client.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
     GoesOn,
@@ -41,7 +41,8 @@ fn stage(client: &mut HttpClient, name: &str) -> Stage {
     }
 }
 
-/// Takes twice the grace time, which has to be longer than the requests, and the ended playlist's 6 s.
+/// This test takes twice the grace time, which must be longer than the requests, and the ended
+/// playlist's 6 s.
 #[test]
 fn the_playlist_of_a_publisher_that_vanished_goes_on_for_twice_the_grace_time() {
     let server = server(Config::default().grace(Duration::from_secs(2)));
@@ -50,7 +51,7 @@ fn the_playlist_of_a_publisher_that_vanished_goes_on_for_twice_the_grace_time() 
     for name in ["lost", "done"] {
         assert_eq!(stage(&mut client, name), Stage::GoesOn);
     }
-    // One publisher is cut off, the other says that it has finished.
+    // One publisher is cut off, the other announces that it has finished.
     let stream = vec![Value::Number(1.0)];
     let [lost, done] = &mut cameras;
     let socket = lost.client.socket();
@@ -95,7 +96,7 @@ fn a_camera_that_was_cut_off_goes_on_in_the_same_playlist() {
         !away.contains("DISCONTINUITY") && !away.contains("ENDLIST"),
         "{away}"
     );
-    // The answer stays the same as long as nothing comes.
+    // The answer stays the same as long as no media arrives.
     let again = get_ok(&mut client, "/live/door/media.m3u8").text();
     assert!(again == away, "{away}{again}");
     let waiting = uris(&away, "").last().unwrap().split(['-', '.']).nth(1);

@@ -1,4 +1,4 @@
-//! Requests that wait for what comes next.
+//! Requests that wait for media that doesn't exist yet.
 
 use super::*;
 
@@ -31,8 +31,8 @@ fn a_blocking_reload_waits_for_the_next_part() {
     assert!(uris(&text, "#EXT-X-PART:").contains(&hint), "{text}");
 }
 
-/// A stream of three GOPs of 10 s, of which two are listed: a request for the fourth waits for half
-/// a minute.
+/// Publishes a stream of three GOPs of 10 s, two of which are listed: a request for the fourth waits for
+/// half a minute.
 fn slow_camera(server: &Server) -> Client {
     let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
     camera.send_message(9, 1, 0, AVC_320X240);
@@ -73,7 +73,7 @@ fn a_waiting_client_that_hangs_up_frees_its_place() {
     assert_eq!(waiting.len(), 8);
     drop(waiting);
     crate::client::wait_until("there is a place", || {
-        // Otherwise it would end at some time, and the waiting requests with it.
+        // Otherwise the stream would end eventually, and the waiting requests with it.
         camera.send_message(18, 1, 30_040, &metadata(0));
         // No more than may connect.
         std::thread::sleep(Duration::from_millis(200));
@@ -100,7 +100,7 @@ fn a_long_wait_does_not_count_against_the_time_to_read_the_response() {
     get_ok(&mut client, "/live/door/media.m3u8");
 }
 
-/// Takes the 5 s for which such a request waits.
+/// This test takes 5 s, the time for which such a request waits.
 #[test]
 fn requests_for_an_awaited_stream_are_told_to_retry() {
     let server = server(Config::default());

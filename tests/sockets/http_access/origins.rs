@@ -1,4 +1,4 @@
-//! Browsers: pages of other sites, rebound host names, and proxies.
+//! Requests by browsers: pages of other sites, rebound host names, and proxies.
 
 use super::*;
 
@@ -41,7 +41,7 @@ fn malformed_origin_and_host_fields_count_as_present() {
     }
 }
 
-/// Access by network alone: a page of a rebound name runs in the browser of a client that has
+/// Access is by network alone: a page of a rebound host name runs in the browser of a client that has
 /// access.
 #[test]
 fn a_page_of_a_rebound_host_name_gets_nothing() {
@@ -95,7 +95,7 @@ fn a_page_of_a_rebound_host_name_gets_nothing() {
         ("evil", false),
         ("notlocal.xlocal", false),
     ] {
-        // Most of them for one name only: some answers have to wait for the stream.
+        // Most targets are tested with one name only, since some answers wait for the stream.
         let targets = match host {
             "evil.example" => &TARGETS[..],
             "pi.local" => &TARGETS[..8],
@@ -105,7 +105,7 @@ fn a_page_of_a_rebound_host_name_gets_nothing() {
             let is_refused = ask(&open, target, host, "") == 403;
             assert_eq!(is_refused, !is_local, "{target} by {host}");
         }
-        // Everyone has access, or those with a key.
+        // All clients have access, or those with a key.
         for target in &targets[..1] {
             assert_ne!(ask(&for_all, target, host, ""), 403, "{target} by {host}");
             let key = format!("{target}?key=play-key");

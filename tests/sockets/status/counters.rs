@@ -1,4 +1,4 @@
-//! Counters of a stream's name, over its lives.
+//! Counters of a stream name, across the lives of its streams.
 
 use super::*;
 

@@ -1,10 +1,10 @@
-//! Properties of whatever arbitrary payloads make.
+//! Properties that hold for arbitrary payloads.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// The beginnings of payloads, in front of arbitrary configurations.
+/// The beginnings of payloads, to which arbitrary configurations are appended.
 const VIDEO_STARTS: &[&[u8]] = &[
     b"\x17\0\0\0\0\x01\x64\0\x28\xFF\xE1\0\x1B\x67\x64\0\x28",
     b"\x1C\0\0\0\0",

@@ -1,4 +1,4 @@
-//! Tracks made from payloads.
+//! Tracks that are made from payloads.
 
 use super::*;
 

@@ -5,8 +5,8 @@ use super::*;
 const AVCC: &[u8] = b"\x01\x42\xC0\x1E\xFF\xE1\0\0\x01\0\0";
 const HVCC: &[u8] = b"\x01\x01\x60\0\0\0\x90\0\0\0\0\0\x78\xF0\0\xFC\xFD\xF8\xF8\0\0\x0F\0";
 
-/// A message as it goes to players, with its kind, whether it is a keyframe, its track, its FourCC,
-/// and the length of its ModEx.
+/// A message as sent to players: its payload, kind, track, FourCC, the length of its ModEx, and whether
+/// it is a keyframe.
 #[derive(Debug, PartialEq)]
 struct Passed {
     payload: Vec<u8>,
@@ -44,7 +44,7 @@ fn payloads(medium: Medium, payload: &[u8]) -> Vec<Vec<u8>> {
     passed.into_iter().map(|passed| passed.payload).collect()
 }
 
-/// A track of a message of many: id, size, body.
+/// A track in a message with many tracks: id, size, body.
 fn sized(id: u8, body: &[u8]) -> Vec<u8> {
     let size = body.len() as u32;
     [&[id], &size.to_be_bytes()[1..], body].concat()
@@ -408,7 +408,7 @@ fn a_mod_ex_is_kept_unless_it_is_too_long() {
 }
 
 proptest! {
-    /// A rewritten message parses as what its summary says, needs no second rewriting, and has no
+    /// A rewritten message parses to the values of its summary, needs no second rewriting, and has no
     /// multitrack header if it belongs to track 0.
     #[test]
     fn rewritten_messages_are_in_their_final_form(

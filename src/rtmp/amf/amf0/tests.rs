@@ -10,7 +10,7 @@ fn pairs<const N: usize>(pairs: [(&str, Value); N]) -> Vec<(String, Value)> {
     pairs.map(|(key, value)| (key.to_owned(), value)).into()
 }
 
-/// Values whose bytes are read and written alike.
+/// Values whose bytes are the same when read and when written.
 fn table() -> Vec<(&'static str, &'static [u8], Value)> {
     vec![
         ("number 1", b"\x00\x3F\xF0\0\0\0\0\0\0", Value::Number(1.0)),

@@ -1,4 +1,4 @@
-//! Reading AMF3 after the marker "avmplus".
+//! The part of the reader that decodes AMF3, after the marker "avmplus".
 
 use super::{OpenKind, Reader};
 use crate::rtmp::Error;
@@ -7,7 +7,7 @@ use crate::rtmp::amf::text::Text;
 use crate::rtmp::amf::token::{Name, Named, Token};
 use crate::rtmp::printable::Printable;
 
-/// Classes that write themselves, as exactly one value.
+/// Externalizable classes whose content is exactly one value.
 const WRAPPERS: [&[u8]; 3] = [
     b"flex.messaging.io.ArrayCollection",
     b"flex.messaging.io.ArrayList",
@@ -21,7 +21,7 @@ pub(super) enum Amf3Position {
     Pairs {
         count: u32,
     },
-    /// Elements named by their index, since there were pairs before.
+    /// Elements that are named by their index, since the array also has named pairs.
     Indexed {
         next: u32,
         count: u32,
@@ -31,20 +31,20 @@ pub(super) enum Amf3Position {
     },
     Sealed {
         left: u32,
-        /// The place of the next name.
+        /// The position of the next name.
         names_at: u32,
         is_dynamic: bool,
         is_repeated: bool,
     },
-    /// Pairs up to the empty name.
+    /// The dynamic members of an object: pairs up to the empty name.
     Dynamic,
     /// The elements of a vector.
     Numbers {
         left: u32,
         marker: u8,
     },
-    /// Keys may be any value. Texts and whole numbers become names, pairs with other keys are
-    /// dropped.
+    /// The pairs of a dictionary. Keys may be any value: strings and whole numbers become names, and
+    /// pairs with other keys are dropped.
     Dictionary {
         left: u32,
     },
@@ -151,7 +151,7 @@ impl<'a> Reader<'a> {
         self.skip(dropped.token)
     }
 
-    /// Reads a value, or the beginning of one, that is nested `depth` deep.
+    /// Reads a value at nesting depth `depth`, or the beginning of an object or array.
     pub(super) fn value_amf3(
         &mut self,
         name: Name<'a>,
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
                 marker::STRING => Token::String(Text(self.string()?)),
                 marker::OBJECT => match self.object(depth)? {
                     Some(token) => token,
-                    // The wrapped value takes its place.
+                    // The wrapped value is returned in place of its wrapper.
                     None => {
                         depth += 1;
                         continue;
@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a value that begins with its length or count, or its beginning.
+    /// Reads a value that begins with a length or count, or the beginning of such an object or array.
     fn long_value(&mut self, marker: u8, len: usize, depth: usize) -> Result<Token<'a>, Error> {
         let left = len as u32;
         let (token, position) = match marker {
@@ -208,7 +208,8 @@ impl<'a> Reader<'a> {
             marker::XML_DOCUMENT | marker::XML => {
                 return Ok(Token::XmlDocument(Text(self.take(len, "xml document")?)));
             }
-            // With pairs it becomes an ECMA array, whose elements are named by their index.
+            // An array that also has named pairs becomes an ECMA array; its elements are named by their
+            // index.
             marker::ARRAY if !self.peek_string()?.is_empty() => {
                 (Token::EcmaArray, Amf3Position::Pairs { count: left })
             }
@@ -243,7 +244,7 @@ impl<'a> Reader<'a> {
         Ok(token)
     }
 
-    /// The beginning of an object, or `None` when it is a wrapper whose value follows.
+    /// Reads the beginning of an object, or returns `None` for a wrapper, whose value follows.
     fn object(&mut self, depth: usize) -> Result<Option<Token<'a>>, Error> {
         let announced = self.u29()?;
         if announced & 1 == 0 {

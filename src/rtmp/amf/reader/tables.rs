@@ -1,4 +1,5 @@
-//! The reference tables of AMF3: strings, objects and traits by number, kept as places in the message.
+//! The reference tables of AMF3: strings, objects and traits by number, kept as positions in the
+//! message.
 
 use super::Reader;
 use crate::rtmp::Error;
@@ -6,23 +7,23 @@ use crate::rtmp::amf::budget::limit;
 use crate::rtmp::amf::token::Token;
 use crate::rtmp::bytes::Bytes;
 
-/// Strings of an AMF3 value that can be referred to. Real messages have some dozens.
+/// The number of strings in an AMF3 value that can be referred to. Real messages have a few dozen.
 pub const MAX_STRINGS: usize = 256;
 
-/// Classes of an AMF3 value that can be referred to. Real messages have one or two.
+/// The number of classes in an AMF3 value that can be referred to. Real messages have one or two.
 pub const MAX_TRAITS: usize = 32;
 
-/// The reference tables of the value after one "avmplus": places in the message.
+/// The reference tables of the value after one "avmplus", as positions in the message.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tables {
-    /// The first token of an AMF3 value is being read.
+    /// Whether the first token of an AMF3 value is being read.
     pub(super) is_reading: bool,
-    /// The place of each string's length; at most [`MAX_STRINGS`].
+    /// The position of each string's length; at most [`MAX_STRINGS`] entries.
     strings: Vec<u32>,
     strings_seen: usize,
-    /// The number of objects so far: all references to them become null.
+    /// The number of objects so far. No more is kept, since all references to objects become null.
     pub(super) objects: usize,
-    /// The classes; at most [`MAX_TRAITS`].
+    /// The classes; at most [`MAX_TRAITS`] entries.
     traits: Vec<Traits>,
     traits_seen: usize,
 }
@@ -33,22 +34,22 @@ impl Tables {
     }
 }
 
-/// The description of a class.
+/// The traits of a class, as they lie in the message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Traits {
-    /// The place of the class's name.
+    /// The position of the class's name.
     pub(super) class_at: u32,
     pub(super) is_externalizable: bool,
     pub(super) is_dynamic: bool,
     /// The number of member names.
     pub(super) names: u32,
-    /// The place of the first member name.
+    /// The position of the first member name.
     pub(super) names_at: u32,
 }
 
-/// The meaning of a U29: a reference, or the length of something new.
+/// The decoded meaning of a U29: a reference, or the length of a new value.
 enum Announced {
-    /// A length or count of what follows.
+    /// The length or count of a value that follows.
     Inline(usize),
     Reference(usize),
 }
@@ -65,7 +66,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads traits and enters them in their table.
+    /// Reads traits and adds them to their table.
     pub(super) fn inline_traits(&mut self, announced: u32) -> Result<Traits, Error> {
         let is_externalizable = announced & 4 != 0;
         let count = Some(announced as usize >> 4).filter(|_| !is_externalizable);
@@ -91,8 +92,8 @@ impl<'a> Reader<'a> {
         Ok(traits)
     }
 
-    /// The length or count of an object that follows, which is entered in the table before its
-    /// content is read; `None` for a reference.
+    /// Reads the length or count of an object that follows, and counts the object before its content is
+    /// read; `None` for a reference.
     pub(super) fn object_header(&mut self) -> Result<Option<usize>, Error> {
         match self.announced()? {
             Announced::Inline(count) => {
@@ -111,7 +112,7 @@ impl<'a> Reader<'a> {
         Err(no_reference("object", index, objects, self.position()))
     }
 
-    /// Reads a string. The empty string is never in the table.
+    /// Reads a string. The empty string is never added to the table.
     pub(super) fn string(&mut self) -> Result<Bytes<'a>, Error> {
         let at = self.position() as u32;
         match self.announced()? {
@@ -154,7 +155,7 @@ impl<'a> Reader<'a> {
         Ok(text)
     }
 
-    /// The string at a place that has been read before, and where it ends.
+    /// Returns the string at a position that has been read before, and the position of its end.
     pub(super) fn string_at(&self, at: u32) -> Result<(Bytes<'a>, u32), Error> {
         let gone = || Error::malformed("amf3 string that is gone");
         let (_, from) = self.all.split_at(at as usize).ok_or_else(gone)?;
@@ -168,7 +169,7 @@ impl<'a> Reader<'a> {
         Ok((text, end_of(rest)))
     }
 
-    /// Checks a count against the bytes that are left: an element has at least `size` bytes.
+    /// Checks a count against the remaining bytes: every element has at least `size` bytes.
     pub(super) fn check_count(&self, count: usize, size: usize) -> Result<(), Error> {
         if count.saturating_mul(size) <= self.bytes.len() {
             return Ok(());
@@ -201,7 +202,7 @@ impl<'a> Reader<'a> {
                 Ok(number)
             }
             None => {
-                // For an error that says at which byte.
+                // Moves to the end, so that the error names the byte at which the message is truncated.
                 self.bytes = self.bytes.split_at(self.bytes.len()).unwrap_or_default().1;
                 self.byte("integer").map(u32::from)
             }
@@ -209,7 +210,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads a U29. Forms that are longer than needed are valid.
+/// Reads a U29. Encodings longer than necessary are valid.
 fn u29(bytes: Bytes<'_>) -> Option<(u32, Bytes<'_>)> {
     let mut number = 0;
     let mut bytes = bytes;

@@ -1,4 +1,4 @@
-//! From chunks to whole messages.
+//! Assembly of chunks into whole messages.
 
 use super::*;
 
@@ -103,7 +103,7 @@ fn an_aborted_message_is_forgotten() {
     .concat();
     let with_type_0 = [half.as_slice(), b"\x06\0\0\x14\0\0\x01\x09\x01\0\0\0a"].concat();
     assert_eq!(timed(&with_type_0)[1..], [media(20, b"a")]);
-    // Type 3 can't continue a message that is gone: it begins one, one delta later.
+    // Type 3 can't continue an aborted message: it begins a new one, one delta later.
     let with_type_3 = [half.as_slice(), b"\xC6", &[b'y'; 128], b"\xC6yy"].concat();
     assert_eq!(timed(&with_type_3)[1..], [media(20, &[b'y'; 130])]);
 }
@@ -147,7 +147,7 @@ fn types_1_and_2_may_continue_a_message_of_the_same_length() {
     }
 }
 
-/// The way to a buffer overflow in ffmpeg (CVE-2016-10191).
+/// A length that changes in the middle of a message caused a buffer overflow in ffmpeg (CVE-2016-10191).
 #[test]
 fn another_length_in_the_middle_of_a_message_is_refused() {
     for (header, type_name) in [

@@ -46,7 +46,8 @@ fn basic_headers_have_three_forms() {
 
 #[test]
 fn both_long_forms_of_an_id_are_one_chunk_stream() {
-    // Begun in one form, continued in the other; then a new message in the first.
+    // A message begun with one form of the basic header and continued with the other; then a new message
+    // in the first form.
     let payload = [b'v'; 130];
     let bytes = [
         b"\0\x05\0\0\x0A\0\0\x82\x09\x01\0\0\0".as_slice(),
@@ -102,7 +103,7 @@ fn a_continuation_leaves_the_timestamp_alone() {
 
 #[test]
 fn librtmp_opens_a_chunk_stream_with_type_1() {
-    // Set Buffer Length as rtmpdump sends it.
+    // Set Buffer Length as sent by rtmpdump.
     let bytes = b"\x42\0\0\0\0\0\x0A\x04\0\x03\0\0\0\0\0\0\x01\x2C";
     assert_eq!(
         messages(bytes),

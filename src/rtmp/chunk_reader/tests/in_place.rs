@@ -1,9 +1,9 @@
-//! Messages that lie whole in the input, and those that don't.
+//! Messages that lie entirely in the input, and messages that don't.
 
 use super::*;
 use proptest::prelude::*;
 
-/// Opens chunk stream 6, as only known chunk streams are read in place.
+/// Opens chunk stream 6, because only known chunk streams are read in place.
 const OPENED: &[u8] = b"\x06\0\0\x05\0\0\x01\x09\x01\0\0\0a";
 
 /// Set Chunk Size to [`CHUNK_SIZE`].
@@ -25,7 +25,7 @@ fn video(header: &[u8], repeated: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The lengths of the pieces in which the last message lies; none if it was assembled.
+/// Returns the lengths of the pieces of the last message; none if it was assembled.
 fn pieces(bytes: &[&[u8]]) -> Vec<usize> {
     let mut reader = ChunkReader::new(Heap, LIMITS);
     reader.set_chunk_size(CHUNK_SIZE as u32).unwrap();
@@ -74,15 +74,15 @@ fn a_repeated_extended_timestamp_lies_between_the_pieces_once_it_is_known() {
 fn messages_that_arent_whole_or_begin_with_a_short_piece_are_assembled() {
     let message = video(b"\x06\0\0\x05\0\x0B\xB8\x09\x01\0\0\0", b"");
     assert_eq!(pieces(&[OPENED, &message]), [1024, 1024, 952]);
-    // A buffer that ends with the first bytes of the payload.
+    // A buffer that ends within the first bytes of the payload.
     let (first, second) = message.split_at(20);
     let opened = [OPENED, first].concat();
     assert!(pieces(&[&opened, second]).is_empty());
-    // More places than a read has buffers.
+    // More slices than a read has buffers.
     let (first, second) = message.split_at(1500);
     let (second, third) = second.split_at(1000);
     assert!(pieces(&[OPENED, first, second, third]).is_empty());
-    // Another chunk stream's chunk between its own.
+    // A chunk of another chunk stream between the message's own chunks.
     let (first, second) = message.split_at(12 + CHUNK_SIZE);
     let other = b"\x04\0\0\x05\0\0\x01\x08\x01\0\0\0a";
     let bytes = [OPENED, first, other, second].concat();
@@ -97,11 +97,11 @@ fn messages_that_arent_whole_or_begin_with_a_short_piece_are_assembled() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever is sent, in whatever pieces and places.
+    /// Holds for arbitrary input, in arbitrary pieces and slices.
     #[test]
     fn both_ways_give_the_same_messages(
         sent in prop::collection::vec(
-            // A few are too long.
+            // A few messages are too long.
             (0..4_u8, 0..2_u8, 0..4150_usize, any::<bool>(), any::<bool>()),
             1..12,
         ),

@@ -1,11 +1,11 @@
-//! The memory of payloads, and its lack.
+//! The memory of payloads, and how the reader behaves without it.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use super::*;
 
-/// A little memory that all payloads share, and that comes back when one is cleared.
+/// A small amount of memory that all payloads share, and that is returned when a payload is cleared.
 #[derive(Clone)]
 struct Room(Rc<Cell<usize>>);
 
@@ -47,7 +47,7 @@ impl Payload for RoomPayload {
     }
 }
 
-/// A source that notes the last payment for tables.
+/// A source that records the last payment for tables.
 #[derive(Clone, Default)]
 struct Priced(Rc<Cell<usize>>);
 
@@ -79,7 +79,8 @@ fn tables_are_paid_for_at_their_size() {
 
 #[test]
 fn reading_goes_on_where_the_memory_ran_out() {
-    // After an omitted extended timestamp, bytes are put back: they must survive the lack of memory too.
+    // After an omitted extended timestamp, bytes are put back. They must survive a lack of memory as
+    // well.
     let payload = [[b'v'; 128].as_slice(), b"\x01\x02\x03yz"].concat();
     let bytes = [
         b"\x06\xFF\xFF\xFF\0\0\x85\x09\x01\0\0\0\x01\x02\x03\x04".as_slice(),

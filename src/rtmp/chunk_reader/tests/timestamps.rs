@@ -1,4 +1,4 @@
-//! Extended timestamps, deltas, wrapping.
+//! Extended timestamps, deltas, and wrapping.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn timestamps_from_ffffff_on_are_extended_and_repeated_or_omitted() {
         (b"\xFF\xFF\xFF", b"\0\xFF\xFF\xFF", 0xFF_FFFF),
         (b"\xFF\xFF\xFF", b"\x01\0\0\0", 0x100_0000),
         (b"\xFF\xFF\xFF", b"\xFF\xFF\xFF\xFF", 0xFFFF_FFFF),
-        // Needless, and done by some.
+        // Unnecessary, but some senders do it.
         (b"\xFF\xFF\xFF", b"\0\0\0\x1A", 26),
     ] {
         for repeated in [extended, b""] {
@@ -94,7 +94,7 @@ fn a_continuation_may_repeat_the_timestamp_where_the_header_had_a_delta() {
 
 #[test]
 fn a_short_payload_after_an_omitted_timestamp_waits_for_nothing() {
-    // Less than four bytes are left of the message, and then another chunk's header follows.
+    // Fewer than four bytes of the message are left, and another chunk's header follows.
     for short in [
         b"".as_slice(),
         b"x",
@@ -147,7 +147,7 @@ fn a_chunk_stream_remembers_whether_extended_timestamps_are_repeated() {
     let first = [b'v'; 128].as_slice();
     let like = [first, b"\x01\x02\x03\x04!"].concat();
     let unlike = [first, b"other"].concat();
-    // One that omits it: the same four bytes are payload later.
+    // A sender that omits the repetition: later, the same four bytes are payload.
     let omits = [
         header,
         first,
@@ -161,7 +161,7 @@ fn a_chunk_stream_remembers_whether_extended_timestamps_are_repeated() {
         timed(&omits),
         [media(0x0102_0304, &unlike), media(0x0102_0304, &like)]
     );
-    // One that repeats it: payload that looks like it comes after it.
+    // A sender that repeats the timestamp: payload that looks like it follows it.
     let repeats = [
         header,
         first,
@@ -179,7 +179,7 @@ fn a_chunk_stream_remembers_whether_extended_timestamps_are_repeated() {
 
 #[test]
 fn a_timestamp_that_is_known_to_be_repeated_is_skipped_unread() {
-    // From the third message on, the sender repeats its own idea of the timestamp.
+    // From the third message on, the sender repeats a timestamp of its own.
     let bytes = [
         b"\x06\xFF\xFF\xFF\0\0\x01\x09\x01\0\0\0\x01\0\0\0a".as_slice(),
         b"\xC6\x01\0\0\0b",
@@ -198,7 +198,7 @@ fn a_timestamp_that_is_known_to_be_repeated_is_skipped_unread() {
 
 #[test]
 fn bytes_put_back_for_one_chunk_stream_may_begin_anothers_chunk() {
-    // What resembles the timestamp of chunk stream 6 holds a payload of one byte, the next
+    // The bytes that resemble the timestamp of chunk stream 6 are a payload of one byte, the next
     // header, and the payload of chunk stream 4, which omits its timestamp as well.
     let bytes = [
         b"\x04\xFF\xFF\xFF\0\0\x02\x08\x01\0\0\0\x09\0\0\0aa".as_slice(),

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Audio at 100, video at 140, metadata at 150, video at 133, which is earlier.
+/// Audio at 100, video at 140, metadata at 150, and video at 133, out of order.
 fn aggregate_body() -> Vec<u8> {
     let metadata = values(&[text("onMetaData"), Value::EcmaArray(width(64.0))]);
     [
@@ -41,7 +41,7 @@ fn expected(timestamp: u32) -> Vec<(Event<'static>, Vec<u8>)> {
 fn an_aggregate_becomes_its_messages_however_it_is_split() {
     let bytes = [
         message(22, 1, 5000, &aggregate_body()),
-        // The message after it stays after it.
+        // The message that follows the aggregate comes after the aggregate's messages.
         video(1, 6000),
     ]
     .concat();

@@ -1,4 +1,4 @@
-//! What client and server tell each other in connect (E2, "connect").
+//! The capabilities that client and server announce in connect (E2, "connect").
 
 use super::*;
 use crate::rtmp::stream_key::MAX_KEPT_NAME;
@@ -21,11 +21,11 @@ fn said(properties: &[(&str, Value)]) -> Connect {
     }
 }
 
-/// FourCCs that stand for unknown codecs, of video and of audio.
+/// FourCCs that stand for unknown video and audio codecs.
 const VIDEO: &str = "others of video";
 const AUDIO: &str = "others of audio";
 
-/// The bits of these codecs.
+/// Returns the bits of these codecs.
 fn bits_of(names: &[&str]) -> u16 {
     let bits = names.iter().map(|name| match *name {
         VIDEO => VIDEO_OTHERS,
@@ -37,7 +37,7 @@ fn bits_of(names: &[&str]) -> u16 {
 
 type Map = &'static [(&'static str, f64)];
 
-/// The codecs taken by a client that announced these properties, by FourCC.
+/// Returns the codecs that a client accepts after it announced these properties, given by FourCC.
 fn taken(list: &[&str], video: Map, audio: Map) -> Codecs {
     let map = |map: Map| object(map.iter().map(|(name, mask)| (*name, Value::Number(*mask))));
     let list = list.iter().map(|name| text(name)).collect();

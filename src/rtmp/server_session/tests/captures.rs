@@ -1,10 +1,10 @@
-//! What real clients sent, whole sessions (see `tests/data/README.md`).
+//! Complete sessions, as sent by real clients (see `tests/data/README.md`).
 
 use super::*;
 use crate::rtmp::amf::Properties;
 
-/// The events, with payloads, and the replies except acknowledgements: when they are due
-/// depends on how much comes at once.
+/// Returns the events, with payloads, and the replies except acknowledgements, whose time depends on how
+/// much input arrives at once.
 fn replay(bytes: &[u8]) -> (Vec<(Event<'static>, Vec<u8>)>, Vec<String>) {
     let (events, replies) = every_split(bytes, |pieces| {
         let mut scenario = Scenario::new();
@@ -26,8 +26,8 @@ fn replay(bytes: &[u8]) -> (Vec<(Event<'static>, Vec<u8>)>, Vec<String>) {
     (events, replies[4..].to_vec())
 }
 
-/// Checks what all publishers have in common: the events are Connect, Publish, then metadata and media of both
-/// media with sequence headers first, then Stop.
+/// Checks the properties common to all publishers: the events are Connect, Publish, then metadata and
+/// messages of both media, with sequence headers first, then Stop.
 fn check_publish(events: &[(Event<'_>, Vec<u8>)], name: &str) {
     let [
         (Event::Connect(connect), _),

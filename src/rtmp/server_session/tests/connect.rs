@@ -1,4 +1,4 @@
-//! What comes before anything else.
+//! Handshake and connect, which precede everything else.
 
 use super::*;
 
@@ -39,7 +39,7 @@ fn the_answer_to_connect_begins_with_these_bytes() {
     ]
     .concat();
     assert_eq!(bytes[..expected.len()], expected);
-    // The reply is longer than 128 bytes, and in one chunk.
+    // The reply is longer than 128 bytes, and in a single chunk.
     assert_eq!(bytes.len(), 16 + 17 + 16 + 12 + 0x13B);
 }
 
@@ -146,7 +146,7 @@ fn control_messages_may_come_before_connect() {
     let bytes = [
         control(Control::SetChunkSize(4096)),
         control(Control::WindowAcknowledgementSize(2_500_000)),
-        // In one chunk now.
+        // With the larger chunk size, connect fits in a single chunk.
         {
             let header = MessageHeader {
                 chunk_stream_id: 3,

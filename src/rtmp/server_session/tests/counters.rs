@@ -1,4 +1,4 @@
-//! Acknowledgements, and what a client may send before it is of use.
+//! Acknowledgements, and the limit on what a client may send before it publishes or plays.
 
 use super::*;
 
@@ -33,7 +33,7 @@ fn acknowledgements_come_at_half_the_clients_window() {
         (1, 1),
         (2_000_000, 1_000_000),
         (u32::MAX, 1_000_000),
-        // No window at all; the default stays.
+        // No window at all: the default stays in effect.
         (0, 1_000_000),
     ] {
         let filler = message(type_id::VIDEO, 1, 0, &[0x17; 11]);
@@ -92,8 +92,8 @@ fn a_client_that_neither_publishes_nor_plays_may_send_256_kib() {
     }
 }
 
-/// Every long publish once ended in an error, because the limit counted from the connection's
-/// beginning as soon as nothing was published any more.
+/// A long publish once always ended in an error, because the limit counted from the beginning of the
+/// connection as soon as no stream was published anymore.
 #[test]
 fn a_long_publish_or_play_may_end_and_begin_again() {
     for (mut scenario, name) in [
@@ -114,7 +114,7 @@ fn a_long_publish_or_play_may_end_and_begin_again() {
             scenario.call(0, "deleteStream", 0.0, &[Value::Number(1.0)]),
             [stop(1)]
         );
-        // Then the limit holds again.
+        // From then on, the limit applies again.
         let mut times = 0;
         while scenario.try_send(&filler).is_ok() {
             times += 1;

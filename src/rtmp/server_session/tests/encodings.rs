@@ -1,8 +1,8 @@
-//! AMF3: agreed on in connect, and from then on spoken by both sides.
+//! AMF3: negotiated in connect, and used by both sides from then on.
 
 use super::*;
 
-/// connect with objectEncoding 3, as Flash Player sends it: in AMF0.
+/// A connect with objectEncoding 3, as sent by Flash Player: in AMF0.
 fn connect_amf3() -> Vec<u8> {
     let properties = object([
         ("app", text("live")),
@@ -26,7 +26,7 @@ fn connected() -> Scenario {
     scenario
 }
 
-/// Bytes of the next reply of this type, without its chunk header.
+/// Returns the bytes of the next reply with this length, without its chunk header.
 fn reply(scenario: &mut Scenario, message_len: usize) -> Vec<u8> {
     let bytes = scenario.session.take_output();
     assert_eq!(bytes.len(), 12 + message_len, "{bytes:X?}");
@@ -47,7 +47,7 @@ fn the_reply_to_connect_agrees_on_amf3_in_amf0() {
 #[test]
 fn simple_values_stay_amf0_in_the_envelope() {
     let mut scenario = connected();
-    // createStream as Flash sends it: type 17, selector 0, AMF0 values.
+    // createStream as sent by Flash: type 17, selector 0, AMF0 values.
     let body = [vec![0], body("createStream", 2.0, Value::Null, &[])].concat();
     scenario.ask_none(&message(type_id::COMMAND_AMF3, 0, 0, &body));
     let bytes = reply(&mut scenario, 30);
@@ -68,8 +68,8 @@ fn objects_are_amf3_in_the_envelope() {
         .session
         .refuse_stream(1, "NetStream.Publish.Denied", "no");
     let bytes = scenario.session.take_output();
-    // 11 avmplus; 0A object, 0B dynamic with an empty class name 01; strings with their length
-    // times two plus one.
+    // 11 is avmplus; 0A is an object, 0B 01 a dynamic class with an empty name; strings are preceded by
+    // twice their length plus one.
     let expected = b"\0\x02\0\x08onStatus\0\0\0\0\0\0\0\0\0\x05\
         \x11\x0A\x0B\x01\x0Blevel\x06\x0Berror\
         \x09code\x06\x31NetStream.Publish.Denied\

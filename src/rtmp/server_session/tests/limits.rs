@@ -1,8 +1,8 @@
-//! Limits on how often and how much.
+//! Limits on rates and sizes.
 
 use super::*;
 
-/// Feeds the same bytes again and again until there is an error; returns how often, and the error.
+/// Sends the same bytes repeatedly until there is an error. Returns the number of times, and the error.
 fn until_error(scenario: &mut Scenario, bytes: &[u8], most: usize) -> (usize, String) {
     for count in 0..most {
         if let Err(error) = scenario.try_send(bytes) {
@@ -44,7 +44,7 @@ fn tiny_chunks_are_limited_to_a_rate_that_a_small_machine_can_handle() {
     let mut scenario = Scenario::publishing();
     scenario.now = 60_000;
     scenario.send(&control(Control::SetChunkSize(1)));
-    // 20,000 bytes in chunks of 1.
+    // 20,000 bytes in chunks of one byte.
     let picture = tiny_chunks(&[0x17; 20_000]);
     assert_eq!(scenario.send(&picture).len(), 1);
     assert_eq!(scenario.send(&picture).len(), 1);
@@ -81,7 +81,7 @@ fn chunks_of_the_first_size_are_not_counted() {
 
 #[test]
 fn little_may_be_under_assembly_before_a_publish() {
-    // Four messages, whatever their length.
+    // Four messages, whatever their length, are allowed.
     let mut scenario = Scenario::connected();
     for chunk_stream_id in 10..14 {
         scenario.send(&begun(chunk_stream_id, 1000));
@@ -90,7 +90,7 @@ fn little_may_be_under_assembly_before_a_publish() {
         scenario.error(&begun(14, 1000)),
         "messages under assembly at the same time: 5 exceeds the limit of 4"
     );
-    // And about the longest one that there is.
+    // About one message of the maximum length is allowed.
     let mut scenario = Scenario::connected();
     scenario.send(&begun(10, 60_000));
     assert_eq!(
@@ -132,7 +132,7 @@ fn commands_without_a_name_are_tolerated_but_not_ten_in_a_row() {
     );
 }
 
-/// The header of a video message and one byte of it.
+/// A video message's header and its first byte.
 fn begun(chunk_stream_id: u8, len: u32) -> Vec<u8> {
     let len = &len.to_be_bytes()[1..];
     [
@@ -144,7 +144,7 @@ fn begun(chunk_stream_id: u8, len: u32) -> Vec<u8> {
     .concat()
 }
 
-/// A video message in chunks of 1.
+/// A video message in chunks of one byte.
 fn tiny_chunks(payload: &[u8]) -> Vec<u8> {
     let len = (payload.len() as u32).to_be_bytes();
     let header = [&[8, 0, 0, 0], &len[1..], b"\x09\x01\0\0\0"].concat();
@@ -173,7 +173,7 @@ fn what_chunks_carry_is_counted_however_large_they_may_be() {
             "{error}"
         );
     }
-    // The same as types 1, which are read in place.
+    // The same with type 1 chunks, which are read in place.
     let mut scenario = Scenario::publishing();
     scenario.now = 60_000;
     scenario.send(&control(Control::SetChunkSize(65_536)));
@@ -195,14 +195,14 @@ fn empty_messages_in_an_aggregate_are_counted() {
 
 #[test]
 fn chunks_of_real_publishers_stay_within_the_quota() {
-    // Sixteen tracks of AAC at 43 messages a second each, of 90 bytes; an outage of a minute is made
-    // up for at once.
+    // Sixteen AAC tracks with 43 messages per second each, of 90 bytes; the backlog of a one-minute
+    // outage is sent at once.
     let mut scenario = Scenario::publishing();
     scenario.now = 60_000;
     scenario.send(&control(Control::SetChunkSize(65_536)));
     let minute = 16 * 43 * 60;
     assert_eq!(scenario.send(&messages(minute, 90)).len(), minute);
-    // A file of audio frames of 170 bytes, at 100 MB a second; of 100 bytes, at 20 MB a second.
+    // Files of audio frames: of 170 bytes at 100 MB per second, of 100 bytes at 20 MB per second.
     for (count, len) in [(600_000, 170), (200_000, 100)] {
         let mut scenario = Scenario::publishing();
         scenario.now = 60_000;
@@ -212,7 +212,7 @@ fn chunks_of_real_publishers_stay_within_the_quota() {
             assert_eq!(scenario.send(&piece).len(), 10_000);
         }
     }
-    // The last chunks of messages of 130 bytes in chunks of 128 carry two each.
+    // For messages of 130 bytes in chunks of 128, the last chunk has two bytes.
     let mut scenario = Scenario::publishing();
     scenario.now = 60_000;
     let message = message(type_id::VIDEO, 1, 0, &[0x27; 130]);
@@ -228,7 +228,7 @@ fn empty_commands_and_data_messages_are_ignored() {
         for (type_id, body) in [
             (type_id::COMMAND, &b""[..]),
             (type_id::COMMAND_AMF3, b""),
-            // The selector of the AMF3 envelope, and nothing in it.
+            // The selector of the AMF3 envelope, followed by nothing.
             (type_id::COMMAND_AMF3, b"\0"),
             (type_id::DATA, b""),
             (type_id::DATA_AMF3, b""),
@@ -238,7 +238,7 @@ fn empty_commands_and_data_messages_are_ignored() {
         }
     }
     assert_eq!(scenario.send(&video(1, 0)).len(), 1);
-    // What has content, and no name, is still too much after ten.
+    // Messages with content but without a name are still too many after ten.
     for _ in 0..9 {
         assert_eq!(scenario.send(&message(type_id::COMMAND, 1, 0, b"\x05")), []);
     }

@@ -1,4 +1,4 @@
-//! Audio, video, metadata, and the envelopes that they come in.
+//! Audio, video, metadata, and the envelopes in which they are sent.
 
 use super::*;
 
@@ -54,7 +54,7 @@ fn metadata_comes_with_or_without_set_data_frame_and_in_any_envelope() {
     let framed = values(&[text("@setDataFrame"), text("onMetaData"), properties()]);
     let as_object = values(&[text("onMetaData"), Value::Object(width(64.0))]);
     let with_selector = [b"\0".as_slice(), &framed].concat();
-    // Cut off before the end of the array.
+    // Truncated before the end of the array.
     let cut = framed[..framed.len() - 3].to_vec();
     for (type_id, body) in [
         (type_id::DATA, &plain),
@@ -80,7 +80,7 @@ fn clear_data_frame_withdraws_the_metadata() {
 #[test]
 fn data_without_a_name_is_ignored() {
     for body in [
-        // A time code of ffmpeg's, which isn't AMF.
+        // A time code from ffmpeg, which isn't AMF.
         b"\0\0\0\0".to_vec(),
         vec![],
         values(&[Value::EcmaArray(width(1.0))]),
@@ -167,7 +167,7 @@ fn data_that_is_no_metadata_comes_with_its_time_and_without_its_envelope() {
         assert_eq!(events, [(event, body.clone())], "{type_id}");
         assert_eq!(Scenario::playing().send(&message(type_id, 1, 70, sent)), []);
     }
-    // ffmpeg's time codes.
+    // A time code from ffmpeg.
     let time_code = message(type_id::DATA, 1, 70, b"\0\0\0\x01");
     assert_eq!(Scenario::publishing().send(&time_code), []);
 }

@@ -92,7 +92,7 @@ fn several_message_streams_publish_and_play_side_by_side() {
     };
     assert_eq!(scenario.send(&bytes), [media(1, 10), media(2, 20)]);
 
-    // FCUnpublish doesn't say which of the two it means; deleteStream does.
+    // FCUnpublish doesn't identify which of the two streams it means; deleteStream does.
     assert_eq!(scenario.call(0, "FCUnpublish", 8.0, &[text("yard")]), []);
     assert_eq!(
         scenario.call(0, "deleteStream", 9.0, &[Value::Number(2.0)]),
@@ -108,7 +108,7 @@ fn several_message_streams_publish_and_play_side_by_side() {
     assert!(!scenario.session.is_in_use());
 }
 
-/// Node-Media-Server's client creates message stream 1, publishes on it, and sends its media on 0.
+/// Node-Media-Server's client creates message stream 1, publishes on it, but sends its media on 0.
 #[test]
 fn media_on_another_message_stream_belongs_to_the_only_publish() {
     let metadata = values(&[text("onMetaData"), Value::EcmaArray(width(64.0))]);
@@ -116,7 +116,7 @@ fn media_on_another_message_stream_belongs_to_the_only_publish() {
         let inner = [b"\x09\0\0\x0C\0\0\x05\0\0\0\0", MEDIA, &[0; 4]].concat();
         [
             message(type_id::DATA, id, 0, &metadata),
-            // The first one isn't read in place: its chunk stream is new.
+            // The first message isn't read in place, because its chunk stream is new.
             message(type_id::VIDEO, id, 10, &[MEDIA, &[0; 500]].concat()),
             video(id, 20),
             message(type_id::AGGREGATE, id, 30, &inner),
@@ -133,17 +133,17 @@ fn media_on_another_message_stream_belongs_to_the_only_publish() {
     };
     let expected = [(1, 0), (1, 10), (1, 20), (1, 30)];
     for id in [0, 1, 2, 9] {
-        // Whether the others are there or not.
+        // The result doesn't depend on whether other message streams exist.
         let mut scenario = Scenario::publishing();
         assert_eq!(ids(scenario.send(&all(id))), expected, "{id}");
         scenario.call(0, "createStream", 4.0, &[]);
         assert_eq!(ids(scenario.send(&all(id))), expected, "{id}");
     }
-    // One that plays doesn't count.
+    // A message stream that plays doesn't count.
     let mut scenario = Scenario::publishing();
     scenario.call(2, "play", 7.0, &[text("yard")]);
     assert_eq!(ids(scenario.send(&all(0))), expected);
-    // Of two it isn't known which is meant; without one there is nowhere to go.
+    // With two publishes it is unknown which one is meant; without any, there is no destination.
     scenario.call(3, "publish", 5.0, &[text("yard")]);
     assert_eq!(scenario.send(&all(0)), []);
     scenario.call(1, "closeStream", 0.0, &[]);

@@ -22,7 +22,7 @@ fn play_is_answered_with_stream_begin_reset_start_and_sample_access() {
 #[test]
 fn the_sequence_of_a_player_is_answered_in_order() {
     let mut scenario = Scenario::connected();
-    // As ffmpeg sends it, in one piece.
+    // The commands as sent by ffmpeg, in one piece.
     let bytes = [
         control(Control::WindowAcknowledgementSize(2_500_000)),
         command(0, "createStream", 2.0, &[]),

@@ -222,7 +222,7 @@ fn the_server_says_that_it_shuts_down_on_message_stream_0() {
 
 #[test]
 fn gstreamer_deletes_its_stream_by_name() {
-    // Also by a name that looks like an id.
+    // Also with a name that looks like an id.
     for name in ["door", "77", "1e3", ""] {
         let mut scenario = Scenario::publishing();
         assert_eq!(

@@ -16,7 +16,7 @@ fn pairs<const N: usize>(pairs: [(&str, Value); N]) -> Vec<(String, Value)> {
     pairs.map(|(key, value)| (key.to_owned(), value)).into()
 }
 
-/// A value, and the number of bytes after it.
+/// Decodes a value; also returns the number of bytes after it.
 fn decode(bytes: &[u8]) -> Result<(Value, usize), Error> {
     let mut reader = Reader::new(bytes.into());
     reader.tables.is_reading = true;
@@ -31,7 +31,7 @@ fn read(bytes: &[u8]) -> Result<Value, Error> {
     Ok(value)
 }
 
-/// Values whose bytes are read and written alike.
+/// Values whose bytes are the same when read and when written.
 fn table() -> Vec<(&'static str, &'static [u8], Value)> {
     vec![
         ("undefined", b"\x00", Value::Undefined),
@@ -100,7 +100,7 @@ fn table() -> Vec<(&'static str, &'static [u8], Value)> {
     ]
 }
 
-/// Values that are read from other bytes than they are written to.
+/// Values that can be read from other bytes than those that are written.
 fn other_forms() -> Vec<(&'static str, &'static [u8], Value)> {
     let numbers =
         |numbers: &[f64]| Value::StrictArray(numbers.iter().copied().map(Value::Number).collect());
@@ -272,7 +272,7 @@ fn counts_are_not_believed() {
         // A dynamic class with 2^25 members (CVE-2015-8271).
         ("members", b"\x0A", b"\x01\x03a"),
     ] {
-        // The lowest bits of members are those of an inline, not externalizable class.
+        // The lowest bits of a member count stand for an inline, not externalizable class.
         let count = if name == "members" {
             b"\xFF\xFF\xFF\xFB".as_slice()
         } else {
@@ -354,7 +354,7 @@ fn a_value_after_avmplus_counts_once() {
     assert_eq!(amf0::parse(&bytes, MissingEnd::Refused), Ok(vec![many]));
 }
 
-/// Bytes with their length in front.
+/// Encodes bytes with their length in front.
 fn inline(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     emit_u29((bytes.len() as u32) << 1 | 1, &mut out);
@@ -366,7 +366,7 @@ const TOO_MUCH_REPEATED: &str =
 
 #[test]
 fn small_messages_do_not_become_large() {
-    // A string of 32 KiB, again and again.
+    // A string of 32 KiB, repeated many times.
     let string = inline(&[b'x'; MAX_REPEATED_TEXT / 4]);
     let repeated = |times: usize| {
         let mut bytes = b"\x09".to_vec();
@@ -382,7 +382,7 @@ fn small_messages_do_not_become_large() {
     assert!(read(&repeated(4)).is_ok());
     let error = read(&repeated(5)).unwrap_err();
     assert_eq!(error.to_string(), TOO_MUCH_REPEATED);
-    // The limit is that of the message, not of the value.
+    // The limit applies to the message, not to each value.
     let apart = |times| [b"\x11", repeated(2).as_slice()].concat().repeat(times);
     assert!(amf0::parse(&apart(2), MissingEnd::Refused).is_ok());
     let error = amf0::parse(&apart(3), MissingEnd::Refused).unwrap_err();
@@ -397,7 +397,7 @@ fn small_messages_do_not_become_large() {
     assert!(read(&objects(4)).is_ok());
     let error = read(&objects(5)).unwrap_err();
     assert_eq!(error.to_string(), TOO_MUCH_REPEATED);
-    // Member names that are all the same string.
+    // Member names that are all references to the same string.
     let mut bytes = b"\x0A".to_vec();
     emit_u29(9000 << 4 | 3, &mut bytes);
     bytes.extend(b"\x03a\x03b");
