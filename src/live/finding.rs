@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::Millis;
 use crate::media::Medium;
-use crate::media::decimal::Thousandths;
+use crate::media::decimal::{Tenths, Thousandths};
 
 /// The time from a publish's first message until it is compared with its metadata, in ms; also the time
 /// within which the first message must arrive.
@@ -178,7 +178,7 @@ impl fmt::Display for Finding {
                 is_open,
                 frame_rate,
             } => {
-                let seconds = OneDecimal(interval.into());
+                let seconds = Tenths(interval.into());
                 if is_open {
                     write!(f, "no keyframe for {seconds} s")?;
                 } else {
@@ -215,7 +215,7 @@ impl fmt::Display for Finding {
                  up, its source is slower, or it announces a wrong rate. Set its frame rate to \
                  what the source delivers",
                 Thousandths(announced.into()),
-                OneDecimal(measured.into())
+                Tenths(measured.into())
             ),
             Finding::FrameSize { announced, coded } => write!(
                 f,
@@ -234,7 +234,7 @@ impl fmt::Display for Finding {
                     f,
                     "time stamps {what} by {sign}{} s, continued without a jump ({} so far). Check \
                      the encoder's clock and its source's",
-                    OneDecimal(repair.jump_ms.unsigned_abs().into()),
+                    Tenths(repair.jump_ms.unsigned_abs().into()),
                     repair.total
                 )
             }
@@ -243,7 +243,7 @@ impl fmt::Display for Finding {
                 "{count} times nothing came for more than 1 s (at most {} s), and then all of it at \
                  once: the sender's network holds it up. Lower the bit rate, or improve the \
                  connection (cable instead of Wi-Fi, a better signal)",
-                OneDecimal(longest.into())
+                Tenths(longest.into())
             ),
             Finding::Pace(pace) => {
                 let by_arrival = ", those of arrival take their place. Check the encoder's clock";
@@ -317,16 +317,6 @@ impl fmt::Display for Finding {
                 EXAMINATION / 1000
             ),
         }
-    }
-}
-
-/// A number of thousandths, shown in tenths.
-struct OneDecimal(u64);
-
-impl fmt::Display for OneDecimal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tenths = self.0.saturating_add(50) / 100;
-        write!(f, "{}.{}", tenths / 10, tenths % 10)
     }
 }
 

@@ -19,6 +19,17 @@ impl fmt::Display for Thousandths {
     }
 }
 
+/// A number in thousandths, displayed in tenths, rounded: "12.3".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tenths(pub u64);
+
+impl fmt::Display for Tenths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tenths = self.0.saturating_add(50) / 100;
+        write!(f, "{}.{}", tenths / 10, tenths % 10)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +47,19 @@ mod tests {
         ] {
             assert_eq!(Thousandths(thousandths).to_string(), text);
         }
+    }
+
+    #[test]
+    fn tenths_are_rounded() {
+        for (thousandths, text) in [
+            (0, "0.0"),
+            (349, "0.3"),
+            (350, "0.4"),
+            (86_399_950, "86400.0"),
+        ] {
+            assert_eq!(Tenths(thousandths).to_string(), text);
+        }
+        // At the end of the range it is not rounded up.
+        assert_eq!(Tenths(u64::MAX).to_string(), "18446744073709551.6");
     }
 }

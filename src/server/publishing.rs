@@ -8,7 +8,7 @@ use super::connections::Permit;
 use super::handler::Client;
 use super::hosts::page_beside;
 use super::lines::{About, Line};
-use super::text::{Tenths, megabytes, seconds};
+use super::text::{megabytes, seconds};
 use super::{Shared, millis};
 use crate::allowance::Taken;
 use crate::http::percent::encode;
@@ -16,6 +16,7 @@ use crate::live::finding::EXAMINATION;
 use crate::live::life::Grace;
 use crate::live::stream::{Outlook, Pumped, Stream, Superseded};
 use crate::live::{Millis, When};
+use crate::media::decimal::Tenths;
 use crate::media::{Medium, TrackInfo};
 use crate::rtmp::amf::{Bytes, Properties};
 use crate::rtmp::data::{self, Relayed};
@@ -232,7 +233,7 @@ impl Publishing {
         for skip in &pumped.skips {
             self.warn().say(format_args!(
                 "{key}: a player was {} s behind, skipped {} messages to the newest keyframe",
-                Tenths::of_thousandths(skip.lag as i64),
+                Tenths(skip.lag),
                 skip.messages,
             ));
         }
