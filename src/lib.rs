@@ -80,6 +80,9 @@ pub mod http;
 pub mod live;
 pub mod media;
 mod medium;
+#[cfg(feature = "record")]
+#[doc(hidden)]
+pub mod record;
 pub mod rtmp;
 #[doc(hidden)]
 pub mod server;

@@ -2,7 +2,7 @@
 //! of a folder. Protocol code knows no socket, thread or clock.
 //!
 //! ```text
-//! program -> server -> status -> live -> { rtmp, media, http }
+//! program -> server -> status -> record -> live -> { rtmp, media, http }
 //! ```
 
 #[path = "layering/circles.rs"]
@@ -31,10 +31,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("http", &["rtmp"]),
     ("live", &["rtmp", "media", "http"]),
     ("config", &["rtmp", "live"]),
-    ("status", &["rtmp", "media", "live", "config"]),
+    ("record", &["rtmp", "media", "live"]),
+    ("status", &["rtmp", "media", "live", "config", "record"]),
     (
         "server",
-        &["rtmp", "media", "http", "live", "config", "status"],
+        &["rtmp", "media", "http", "live", "config", "record", "status"],
     ),
     ("program", &["live", "config", "server"]),
 ];
@@ -74,6 +75,19 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
             "std::time::Instant",
             "std::time::SystemTime",
             "std::fs",
+            "std::env",
+            "std::process",
+            "socket2",
+            "getrandom",
+            "libc",
+        ],
+    ),
+    (
+        &["record"],
+        &[
+            "std::net",
+            "std::thread",
+            "std::time::Instant",
             "std::env",
             "std::process",
             "socket2",

@@ -22,6 +22,7 @@
 pub mod arena;
 mod byte_rate;
 pub mod capabilities;
+pub mod cut;
 pub mod finding;
 pub mod hls;
 mod intake;
