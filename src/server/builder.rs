@@ -86,6 +86,7 @@ impl ServerBuilder {
             history: millis(config.history),
             max_lag: millis(config.effective_max_lag()),
             batch: millis(config.batch),
+            kept: 0,
             is_hls_served: !config.http.is_empty(),
             desks: Desks::default(),
         };
