@@ -11,6 +11,7 @@
 mod audience;
 mod hls;
 mod publish;
+mod recording;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, TryLockError};
@@ -32,6 +33,7 @@ use crate::media::TrackInfo;
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use audience::Audience;
+pub use recording::RecordPlace;
 
 /// The heap memory of a stream besides its blocks, in bytes: its state, its entry in the table, and
 /// its lists. Its name is counted separately.
