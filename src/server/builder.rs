@@ -13,6 +13,7 @@ use super::http_conn::{self, HlsSessions, Scratches, Waiters};
 use super::lines::Lines;
 use super::listener::{self, Listener};
 use super::rates::{Rates, Refused};
+use super::recording::Recordings;
 use super::start_error::{StartError, StartErrorKind};
 use super::{Server, Shared, addresses, is_memory_there, millis};
 use crate::allowance::Allowance;
@@ -104,6 +105,7 @@ impl ServerBuilder {
             lines: Lines::default(),
             guard: Guard::new(&config),
             handler: handler.unwrap_or_else(|| Arc::new(AcceptAll)),
+            recordings: Recordings::new(&config.record),
             hls_sessions,
             rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
             http_addresses: addresses(&listeners, Protocol::Http),

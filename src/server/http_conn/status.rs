@@ -94,6 +94,7 @@ impl StatusReply<'_> {
             bytes_out,
             free_blocks: shared.arena.free_blocks(),
             total_blocks: shared.arena.total_blocks(),
+            disk: shared.recordings.disk(),
         };
         let response = Response::new(self.content_type, Vec::new());
         writer.write_made(response, &mut |out| {
@@ -156,7 +157,8 @@ impl Source for Lister<'_> {
             if report.totals()[0] > 0 {
                 let visitor = self.visitor.as_ref();
                 if visitor.is_none_or(|visitor| visitor.may_list(&key)) {
-                    return Some(StreamStatus::new(key, report));
+                    let recording = self.shared.recordings.report(&key);
+                    return Some(StreamStatus::new(key, report, recording));
                 }
                 self.is_locked = true;
             }
