@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Millis;
+pub use super::hls::reader::Evicted;
 use super::kind::Kind;
 use super::preamble::Preamble;
 use super::tracks::Tracks;

@@ -11,12 +11,13 @@
 mod audience;
 mod hls;
 mod publish;
+mod recording;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, TryLockError};
 
 use super::arena::{Arena, Holder};
-use super::finding::Finding;
+use super::finding::{Finding, RecordingTrouble};
 use super::hls::{FEW_LEN, Hls, HlsViewer};
 pub use super::intake::Appended;
 use super::intake::{Intake, Store, TRACKS_COST};
@@ -32,6 +33,7 @@ use crate::media::TrackInfo;
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use audience::Audience;
+pub use recording::RecordPlace;
 
 /// The heap memory of a stream besides its blocks, in bytes: its state, its entry in the table, and
 /// its lists. Its name is counted separately.
@@ -112,6 +114,8 @@ struct StreamState {
     log: Log,
     audience: Audience,
     hls: Hls,
+    /// What is wrong with the recording of the stream. Kept here, since it outlives a publish.
+    recording_trouble: Option<RecordingTrouble>,
 }
 
 impl Stream {
@@ -127,6 +131,7 @@ impl Stream {
                 log: Log::new(settings.arena.clone(), settings.history),
                 audience: Audience::new(settings.batch, settings.max_lag, settings.desks.clone()),
                 hls: Hls::new(settings.is_hls_served),
+                recording_trouble: None,
             })),
             changed: Signal::default(),
             grown: Signal::default(),
@@ -243,11 +248,19 @@ impl Stream {
         subscriber.or_else(|| state.hls.viewer_after(id, now))
     }
 
+    /// Notes what is wrong with the recording of the stream, for its list of findings; `None` if it is
+    /// fine, or has ended. Returns whether the trouble is of another kind than before, so that the
+    /// recorder has to log it.
+    pub fn set_recording_trouble(&self, trouble: Option<RecordingTrouble>) -> bool {
+        let old = std::mem::replace(&mut lock(&self.state).recording_trouble, trouble);
+        old.as_ref().map(std::mem::discriminant) != trouble.as_ref().map(std::mem::discriminant)
+    }
+
     /// A report on the stream and its receivers.
     pub fn report(&self, now: Millis) -> StreamReport {
         let state = lock(&self.state);
         let publisher = state.life.publisher();
-        let report = StreamReport {
+        let mut report = StreamReport {
             is_live: publisher.is_some(),
             publishes: state.life.generation,
             publisher: publisher.map(|publisher| (publisher.connection, publisher.address)),
@@ -255,6 +268,8 @@ impl Stream {
             hls_viewers: state.hls.viewer_count(now),
             ..state.intake.report(now)
         };
+        let trouble = state.recording_trouble.map(Finding::Recording);
+        report.findings.extend(trouble);
         state.audience.complete(report, &state.log, now)
     }
 }
