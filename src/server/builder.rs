@@ -21,6 +21,8 @@ use crate::config::Config;
 use crate::live::arena::Arena;
 use crate::live::stream::{Desks, StreamSettings};
 use crate::live::table::StreamTable;
+#[cfg(feature = "record")]
+use crate::record::playback::Recordings;
 
 /// One in this many bytes of the memory isn't for media, but pays for additional streams of connections.
 /// A mebibyte of memory pays for a dozen of them.
@@ -32,6 +34,8 @@ pub struct ServerBuilder {
     config: Config,
     handler: Option<Arc<dyn Handler>>,
     arena: Option<Arena>,
+    #[cfg(feature = "record")]
+    recordings: Option<Recordings>,
 }
 
 impl ServerBuilder {
@@ -40,6 +44,8 @@ impl ServerBuilder {
             config,
             handler: None,
             arena: None,
+            #[cfg(feature = "record")]
+            recordings: None,
         }
     }
 
@@ -67,12 +73,22 @@ impl ServerBuilder {
         ServerBuilder { arena, ..self }
     }
 
+    /// Plays these recordings to the clients that may play their streams.
+    #[cfg(feature = "record")]
+    #[doc(hidden)]
+    pub fn recordings(self, recordings: Recordings) -> ServerBuilder {
+        let recordings = Some(recordings);
+        ServerBuilder { recordings, ..self }
+    }
+
     /// Claims the memory, opens the listening sockets and starts to serve.
     pub fn start(self) -> Result<Server, StartError> {
         let ServerBuilder {
             config,
             handler,
             arena,
+            #[cfg(feature = "record")]
+            recordings,
         } = self;
         let (arena, common) = match arena {
             // All of it is for media, so each connection pays for all of its streams from its own
@@ -114,6 +130,8 @@ impl ServerBuilder {
             epoch: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             started: Instant::now(),
+            #[cfg(feature = "record")]
+            recordings,
             config,
         });
         let mut server = Server {
