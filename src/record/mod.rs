@@ -16,8 +16,10 @@
 //! `wall` in ms since 1970. `server::recording` has the threads. No lock is held during disk I/O.
 
 pub mod disk;
-pub mod report;
+
 pub mod playback;
+pub mod report;
+pub mod staging;
 
 /// Milliseconds since 1970, UTC, by the wall clock.
 pub type WallMillis = u64;
