@@ -6,6 +6,7 @@
 //! /live/door.m3u8      its playlists             /live/door/media.m3u8
 //! /live/door/1a2b3c4d-0.mp4  -7.m4s  -7.2.m4s    the files that these list
 //! /api/v1/streams  /metrics  /healthz  /stat     the server's state
+//! /api/v1/streams/live/door/recording            begins or ends the recording of a stream
 //! /page/app.js  /live/page/app.js                the files of the page
 //! ```
 //!
@@ -43,6 +44,8 @@ pub enum Route {
     Connections,
     /// One connection, by its number.
     Connection(u64),
+    /// The recording of a stream, to begin or end it.
+    Recording(StreamKey),
     /// Metrics for Prometheus.
     Metrics,
     /// The streams, in the format of nginx-rtmp.
@@ -140,6 +143,10 @@ impl Route {
             return Err(NOT_FOUND);
         }
         if let Some(rest) = path.strip_prefix("api/v1/") {
+            let stream = rest.strip_prefix("streams/");
+            if let Some(stream) = stream.and_then(|path| path.strip_suffix("/recording")) {
+                return Ok(Route::Recording(key(stream)?));
+            }
             let id = rest.strip_prefix("connections/").and_then(number);
             return id.map(Route::Connection).ok_or(NOT_FOUND);
         }

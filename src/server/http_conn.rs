@@ -17,6 +17,7 @@ mod exchange;
 mod hls;
 mod input;
 mod keyframe;
+mod record;
 mod scratch;
 mod sending;
 mod status;
@@ -399,16 +400,19 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
     }
     let route = Route::of(head.path()).map_err(Response::from)?;
     exchange.decide_sharing(&route);
-    let is_connection = matches!(route, Route::Connection(_));
-    let allowed = if is_connection {
-        "DELETE, OPTIONS"
-    } else {
-        READABLE
+    let allowed = match route {
+        Route::Connection(_) => "DELETE, OPTIONS",
+        Route::Recording(_) => "POST, DELETE, OPTIONS",
+        _ => READABLE,
     };
-    match head.method() {
-        Method::Options => return Err(Response::options(allowed, exchange.is_shared)),
-        Method::Get | Method::Head if !is_connection => {}
-        Method::Delete if is_connection => {}
+    match (head.method(), &route) {
+        (Method::Options, _) => return Err(Response::options(allowed, exchange.is_shared)),
+        (Method::Delete, Route::Connection(_) | Route::Recording(_))
+        | (Method::Post, Route::Recording(_)) => {}
+        (_, Route::Connection(_) | Route::Recording(_)) => {
+            return Err(Response::method_not_allowed(allowed));
+        }
+        (Method::Get | Method::Head, _) => {}
         _ => return Err(Response::method_not_allowed(allowed)),
     }
     if matches!(route, Route::Home | Route::Player(_)) {
@@ -425,6 +429,7 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
         Route::Streams
         | Route::Connections
         | Route::Connection(_)
+        | Route::Recording(_)
         | Route::Metrics
         | Route::Stat => status::reply(shared, exchange, &route),
     }
