@@ -21,6 +21,7 @@ pub mod disk;
 
 pub mod playback;
 pub mod report;
+pub mod mp4;
 pub mod staging;
 pub mod keeper;
 pub mod name;
