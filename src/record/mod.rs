@@ -17,6 +17,7 @@
 
 pub mod disk;
 pub mod report;
+pub mod playback;
 
 /// Milliseconds since 1970, UTC, by the wall clock.
 pub type WallMillis = u64;

@@ -94,6 +94,7 @@ impl StatusReply<'_> {
             bytes_out,
             free_blocks: shared.arena.free_blocks(),
             total_blocks: shared.arena.total_blocks(),
+            disk: shared.recordings.disk(),
         };
         let response = Response::new(self.content_type, Vec::new());
         writer.write_made(response, &mut |out| {
@@ -104,7 +105,7 @@ impl StatusReply<'_> {
 
 /// Logs that a request without privileges has sent a key or password that wasn't accepted. Doesn't log
 /// the requested path, whose query contains the key.
-fn log_wrong_key(exchange: &Exchange<'_>, route: &Route, visitor: Option<&Visitor<'_>>) {
+pub(super) fn log_wrong_key(exchange: &Exchange<'_>, route: &Route, visitor: Option<&Visitor<'_>>) {
     let guard = &exchange.shared.guard;
     if !guard.has_refused(&exchange.credentials, visitor) {
         return;
@@ -114,6 +115,7 @@ fn log_wrong_key(exchange: &Exchange<'_>, route: &Route, visitor: Option<&Visito
         Route::Connections => "for /api/v1/connections",
         Route::Metrics => "for /metrics",
         Route::Stat => "for /stat",
+        Route::Recordings => "for /api/v1/recordings",
         _ => "for /api/v1/streams",
     };
     exchange.warn(
@@ -156,7 +158,8 @@ impl Source for Lister<'_> {
             if report.totals()[0] > 0 {
                 let visitor = self.visitor.as_ref();
                 if visitor.is_none_or(|visitor| visitor.may_list(&key)) {
-                    return Some(StreamStatus::new(key, report));
+                    let recording = self.shared.recordings.report(&key);
+                    return Some(StreamStatus::new(key, report, recording));
                 }
                 self.is_locked = true;
             }
