@@ -148,6 +148,14 @@ impl Mark {
         rest.get(..9).and_then(number) == Some(checksum.finish_32().into())
     }
 
+    /// The checksum with which the next fragment begins: what another file has left behind doesn't continue it.
+    pub(super) fn checksum_after(bytes: &[u8; MARK_LEN]) -> XxHash32 {
+        let mut checksum = XxHash32::with_seed(0);
+        let own = bytes.get(CHECKSUM_AT..MARK_LEN - 4);
+        checksum.write(own.unwrap_or_default());
+        checksum
+    }
+
     /// Whether a payload of a publisher would be taken for a mark.
     pub(super) fn is_like(payload: &[u8]) -> bool {
         payload.len() == PAYLOAD_LEN && payload.starts_with(NAME)
