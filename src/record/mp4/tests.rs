@@ -13,7 +13,6 @@ use script::Script;
 
 use super::repair::{Repaired, repair};
 use super::{Extent, part_of};
-use crate::record::disk::Disk;
 use crate::record::disk::sim::SimDisk;
 
 const NAME: &str = "live/door/a.mp4";

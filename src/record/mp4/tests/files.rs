@@ -1,4 +1,4 @@
-use std::io::{ErrorKind, IoSlice};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::script::{WALL, presentation};
@@ -332,7 +332,8 @@ fn damaged_files_are_cut_or_removed() {
     writer.sync().unwrap();
     record(&mut script, &mut writer, 2);
     let bytes = disk.bytes(part()).unwrap();
-    for at in (0..bytes.len()).step_by(97) {
+    // The first bytes say that it is a recording.
+    for at in (40..bytes.len()).step_by(97) {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x55;
         disk.put(part(), damaged);
@@ -350,13 +351,12 @@ fn damaged_files_are_cut_or_removed() {
 #[test]
 fn a_file_of_another_program_is_left_as_it_is() {
     let disk = SimDisk::new();
-    let mut file = disk.create(&part()).unwrap();
-    file.write_at(
-        0,
-        &[IoSlice::new(
-            b"\0\0\0\x18ftypisom\0\0\x02\0isomiso2avc1mp41",
-        )],
-    )
-    .unwrap();
-    assert!(read_head(file.as_ref()).unwrap().is_none());
+    let bytes = b"\0\0\0\x18ftypisom\0\0\x02\0isomiso2avc1mp41".repeat(2);
+    disk.put(part(), bytes.clone());
+    let error = repair(&disk, &part(), Path::new(NAME)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert_eq!(disk.bytes(part()), Some(bytes));
+    // What a power cut leaves of a file that has just been begun.
+    disk.put(part(), vec![0; 700]);
+    assert!(repaired(&disk).is_none());
 }

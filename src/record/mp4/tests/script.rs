@@ -81,10 +81,6 @@ impl Script {
         Mp4Writer::begin(disk, Path::new(NAME), &presentation(), WALL, 0).unwrap()
     }
 
-    pub(super) fn wall(&self) -> WallMillis {
-        WALL + self.time
-    }
-
     /// The next GOP of a stream. The messages are in the order of their timestamps.
     pub(super) fn cut(&mut self) -> Cut {
         let frames = 2 + self.random.below(10);
