@@ -9,6 +9,7 @@
 //! /recordings/live/door.mp4?from=...  .m3u8      its recordings from a time on, as one file or playlist
 //! /api/v1/streams  /metrics  /healthz  /stat     the server's state
 //! /api/v1/recordings                             the list of recordings
+//! /api/v1/streams/live/door/recording            begins or ends the recording of a stream
 //! /page/app.js  /live/page/app.js                the files of the page
 //! ```
 //!
@@ -57,6 +58,8 @@ pub enum Route {
     RecordedSpan(StreamKey),
     /// The same, as a playlist.
     RecordedPlaylist(StreamKey),
+    /// The recording of a stream, to begin or end it.
+    Recording(StreamKey),
     /// Metrics for Prometheus.
     Metrics,
     /// The streams, in the format of nginx-rtmp.
@@ -177,6 +180,10 @@ impl Route {
             return Err(NOT_FOUND);
         }
         if let Some(rest) = path.strip_prefix("api/v1/") {
+            let stream = rest.strip_prefix("streams/");
+            if let Some(stream) = stream.and_then(|path| path.strip_suffix("/recording")) {
+                return Ok(Route::Recording(key(stream)?));
+            }
             let id = rest.strip_prefix("connections/").and_then(number);
             return id.map(Route::Connection).ok_or(NOT_FOUND);
         }

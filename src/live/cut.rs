@@ -9,6 +9,9 @@
 //! A cut is complete when the next keyframe is in the log, or when it is long enough without one. Nothing
 //! is copied before it is complete; then the recorder copies its samples piece by piece.
 
+pub(in crate::live) mod eras;
+pub(in crate::live) mod find;
+
 use std::ops::Range;
 use std::sync::Arc;
 

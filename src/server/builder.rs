@@ -22,7 +22,7 @@ use crate::live::arena::Arena;
 use crate::live::stream::{Desks, StreamSettings};
 use crate::live::table::StreamTable;
 #[cfg(feature = "record")]
-use crate::record::playback::Recordings;
+use crate::record::playback;
 
 /// One in this many bytes of the memory isn't for media, but pays for additional streams of connections.
 /// A mebibyte of memory pays for a dozen of them.
@@ -35,7 +35,7 @@ pub struct ServerBuilder {
     handler: Option<Arc<dyn Handler>>,
     arena: Option<Arena>,
     #[cfg(feature = "record")]
-    recordings: Option<Recordings>,
+    library: Option<playback::Recordings>,
 }
 
 impl ServerBuilder {
@@ -45,7 +45,7 @@ impl ServerBuilder {
             handler: None,
             arena: None,
             #[cfg(feature = "record")]
-            recordings: None,
+            library: None,
         }
     }
 
@@ -76,9 +76,9 @@ impl ServerBuilder {
     /// Plays these recordings to the clients that may play their streams.
     #[cfg(feature = "record")]
     #[doc(hidden)]
-    pub fn recordings(self, recordings: Recordings) -> ServerBuilder {
-        let recordings = Some(recordings);
-        ServerBuilder { recordings, ..self }
+    pub fn recordings(self, recordings: playback::Recordings) -> ServerBuilder {
+        let library = Some(recordings);
+        ServerBuilder { library, ..self }
     }
 
     /// Claims the memory, opens the listening sockets and starts to serve.
@@ -88,7 +88,7 @@ impl ServerBuilder {
             handler,
             arena,
             #[cfg(feature = "record")]
-            recordings,
+            library,
         } = self;
         let (arena, common) = match arena {
             // All of it is for media, so each connection pays for all of its streams from its own
@@ -103,6 +103,7 @@ impl ServerBuilder {
             history: millis(config.history),
             max_lag: millis(config.effective_max_lag()),
             batch: millis(config.batch),
+            kept: 0,
             is_hls_served: !config.http.is_empty(),
             desks: Desks::default(),
         };
@@ -131,7 +132,7 @@ impl ServerBuilder {
             is_stopping: AtomicBool::new(false),
             started: Instant::now(),
             #[cfg(feature = "record")]
-            recordings,
+            library,
             config,
         });
         let mut server = Server {

@@ -18,6 +18,7 @@ mod hls;
 mod input;
 mod keyframe;
 mod ranged;
+mod record;
 #[cfg_attr(not(feature = "record"), path = "http_conn/no_recordings.rs")]
 mod recordings;
 mod scratch;
@@ -406,16 +407,19 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
     let has_from = exchange.parameter("from").is_some();
     let route = Route::of_request(head.path(), has_from).map_err(Response::from)?;
     exchange.decide_sharing(&route);
-    let is_connection = matches!(route, Route::Connection(_));
-    let allowed = if is_connection {
-        "DELETE, OPTIONS"
-    } else {
-        READABLE
+    let allowed = match route {
+        Route::Connection(_) => "DELETE, OPTIONS",
+        Route::Recording(_) => "POST, DELETE, OPTIONS",
+        _ => READABLE,
     };
-    match head.method() {
-        Method::Options => return Err(Response::options(allowed, exchange.is_shared)),
-        Method::Get | Method::Head if !is_connection => {}
-        Method::Delete if is_connection => {}
+    match (head.method(), &route) {
+        (Method::Options, _) => return Err(Response::options(allowed, exchange.is_shared)),
+        (Method::Delete, Route::Connection(_) | Route::Recording(_))
+        | (Method::Post, Route::Recording(_)) => {}
+        (_, Route::Connection(_) | Route::Recording(_)) => {
+            return Err(Response::method_not_allowed(allowed));
+        }
+        (Method::Get | Method::Head, _) => {}
         _ => return Err(Response::method_not_allowed(allowed)),
     }
     if matches!(route, Route::Home | Route::Player(_)) {
@@ -438,6 +442,7 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
         Route::Streams
         | Route::Connections
         | Route::Connection(_)
+        | Route::Recording(_)
         | Route::Metrics
         | Route::Stat => status::reply(shared, exchange, &route),
     }

@@ -45,12 +45,9 @@ use crate::live::arena::Arena;
 use crate::live::out::join::Join;
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};
-<<<<<<< HEAD
-use crate::record::report::DiskReport;
-=======
 #[cfg(feature = "record")]
-use crate::record::playback::Recordings;
->>>>>>> s13-play
+use crate::record::playback;
+use crate::record::report::DiskReport;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
 use crate::status::{ConnectionReport, StreamStatus};
@@ -108,7 +105,7 @@ struct Shared {
     started: Instant,
     /// The recordings that can be played, if there is a folder for them.
     #[cfg(feature = "record")]
-    recordings: Option<Recordings>,
+    library: Option<playback::Recordings>,
 }
 
 impl Server {

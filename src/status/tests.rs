@@ -1,5 +1,6 @@
 mod api_text;
 mod metrics_text;
+mod recordings;
 mod stat_text;
 
 use std::sync::Arc;

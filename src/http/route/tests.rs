@@ -49,6 +49,14 @@ fn every_path_has_one_route() {
         ("/api/v1/streams", Route::Streams),
         ("/api/v1/connections", Route::Connections),
         ("/api/v1/connections/17", Route::Connection(17)),
+        (
+            "/api/v1/streams/live/door/recording",
+            Route::Recording(door()),
+        ),
+        (
+            "/api/v1/streams/a/recording/recording",
+            Route::Recording(named("a/recording")),
+        ),
         ("/api/door", Route::Player(named("api/door"))),
         ("/metrics", Route::Metrics),
         ("/stat", Route::Stat),

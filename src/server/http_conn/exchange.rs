@@ -77,7 +77,11 @@ impl<'a> Exchange<'a> {
         );
         self.is_shared = match route {
             Route::Home | Route::Player(_) | Route::Asset(_) | Route::Health => true,
-            Route::Connections | Route::Connection(_) | Route::Metrics | Route::Stat => false,
+            Route::Connections
+            | Route::Connection(_)
+            | Route::Recording(_)
+            | Route::Metrics
+            | Route::Stat => false,
             _ => {
                 let guard = &self.shared.guard;
                 guard.may_share(&self.credentials, &self.page)

@@ -40,7 +40,7 @@ pub(super) fn reply<'s>(
     exchange: &mut Exchange<'_>,
     route: &Route,
 ) -> Result<RecordedReply<'s>, Response> {
-    let recordings = shared.recordings.as_ref();
+    let recordings = shared.library.as_ref();
     let recordings = recordings.ok_or_else(|| not_found("nothing is recorded here"))?;
     match route {
         Route::RecordedFile(key, name) => {
