@@ -22,6 +22,7 @@ use super::staging::Staging;
 use super::store::Store;
 use super::{WallMillis, name};
 use crate::live::cut::{Cut, Form, Next};
+use crate::live::finding::Finding;
 use crate::live::kind::Kind;
 use crate::live::stream::{RecordPlace, Stream};
 use crate::live::{Millis, When};
@@ -496,7 +497,7 @@ impl Recorder {
         let trouble = self.report.trouble();
         if self.stream.set_recording_trouble(trouble) {
             match trouble {
-                Some(trouble) => log::warn!("{key}: {trouble}"),
+                Some(trouble) => log::warn!("{key}: {}", Finding::Recording(trouble)),
                 None => log::info!("{key}: the recording goes on"),
             }
         }
