@@ -1,5 +1,7 @@
 //! A parser of closed files, for tests: panics at anything that isn't as it should be.
 
+use std::collections::BTreeSet;
+
 /// The samples of a closed file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ClosedFile {
@@ -108,10 +110,12 @@ fn samples(file: &[u8], tables: &[u8]) -> Vec<ReadSample> {
     assert_eq!(durations.len(), sizes.len());
     assert!(offsets.is_empty() || offsets.len() == sizes.len());
     let has_syncs = boxes(tables).iter().any(|(name, _)| *name == b"stss");
-    let syncs = if has_syncs {
-        rows(body(tables, &["stss"]), 1)
-    } else {
-        Vec::new()
+    let syncs: BTreeSet<u32> = match has_syncs {
+        true => rows(body(tables, &["stss"]), 1)
+            .concat()
+            .into_iter()
+            .collect(),
+        false => BTreeSet::new(),
     };
     let chunks = body(tables, &["co64"]);
     let count = u32_at(chunks, 4) as usize;
@@ -129,7 +133,7 @@ fn samples(file: &[u8], tables: &[u8]) -> Vec<ReadSample> {
             samples.push(ReadSample {
                 time,
                 composition_offset: offsets.get(number).map_or(0, |offset| *offset as i32),
-                is_sync: !has_syncs || syncs.contains(&vec![number as u32 + 1]),
+                is_sync: !has_syncs || syncs.contains(&(number as u32 + 1)),
                 bytes: file[offset..offset + sizes[number]].to_vec(),
             });
             offset += sizes[number];
