@@ -106,6 +106,7 @@ pub use rtmp::amf0::Value;
 pub use rtmp::stream_key::StreamKey;
 pub use server::handler::{Client, Handler, Protocol, Refusal, StreamRequest};
 pub use server::{
-    Attached, Detached, Server, ServerBuilder, StartError, StartErrorKind, StreamMessage,
+    Attached, Detached, Server, ServerBuilder, StartError, StartErrorKind, StartRefused,
+    StreamMessage,
 };
 pub use status::{ConnectionReport, StreamStatus};

@@ -129,7 +129,7 @@ const KEY: &str = "KEY or NAME=KEY, with a key of 4 to 128 letters (A-Z, a-z), d
 const NAME: &str = "KEY or NAME=KEY, with the name of a stream such as live/door, or live/* for all \
                     that begin with live/";
 
-/// The streams that a key is for.
+/// The streams that a key or a rule is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// All streams.
@@ -141,7 +141,8 @@ pub enum Scope {
 }
 
 impl Scope {
-    fn parse(text: &str) -> Option<Scope> {
+    /// Parses the name of a stream, or `app/*`.
+    pub(super) fn parse(text: &str) -> Option<Scope> {
         if text.contains('?') {
             return None;
         }
@@ -153,6 +154,11 @@ impl Scope {
             None if text.contains('*') => None,
             None => Some(Scope::Stream(StreamKey::new("", text).ok()?)),
         }
+    }
+
+    /// Whether a stream is one of these.
+    pub(super) fn contains(&self, stream: &StreamKey) -> bool {
+        self.match_len(stream.as_str()).is_some()
     }
 
     /// Returns the length of the part of `name` that the scope determines, if it matches; for a whole

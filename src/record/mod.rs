@@ -18,6 +18,11 @@
 pub mod catalog;
 pub mod clock;
 pub mod disk;
+
+pub mod playback;
+pub mod report;
+pub mod mp4;
+pub mod staging;
 pub mod keeper;
 pub mod name;
 pub mod report;
