@@ -18,15 +18,16 @@
 pub mod catalog;
 pub mod clock;
 pub mod disk;
-
-pub mod playback;
-pub mod report;
-pub mod mp4;
-pub mod staging;
+pub mod flv;
 pub mod keeper;
+pub mod mp4;
 pub mod name;
+pub mod playback;
+pub mod recorder;
 pub mod report;
 pub mod space;
+pub mod staging;
+pub mod store;
 
 /// Milliseconds since 1970, UTC, by the wall clock.
 pub type WallMillis = u64;

@@ -12,6 +12,9 @@
 //! is held while the disk is read.
 
 pub mod file;
+pub mod fragments;
+pub mod plan;
+pub mod span;
 pub mod time;
 
 use std::io;

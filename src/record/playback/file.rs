@@ -3,14 +3,15 @@
 use std::io;
 
 use super::{Body, Recording, Recordings};
+use crate::media::mp4::{FILE_TYPE_LEN, MDAT_HEADER_LEN};
 use crate::record::disk::DiskFile;
 use crate::rtmp::stream_key::StreamKey;
 
 /// The place of the box in an MP4 file that hides the fragments once the file is closed.
-const COVER_AT: u64 = 32;
+const COVER_AT: u64 = FILE_TYPE_LEN as u64;
 
 /// That box while the file grows.
-const COVER: &[u8; 16] = b"\0\0\0\x10free\0\0\0\0\0\0\0\0";
+const COVER: &[u8; MDAT_HEADER_LEN] = b"\0\0\0\x10free\0\0\0\0\0\0\0\0";
 
 /// The maximum length of the `moov` of an init segment: two decoder configurations, and little else.
 const MAX_MOOV_LEN: u64 = 64 * 1024;
