@@ -17,7 +17,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, TryLockError};
 
 use super::arena::{Arena, Holder};
-use super::finding::Finding;
+use super::finding::{Finding, RecordingTrouble};
 use super::hls::{FEW_LEN, Hls, HlsViewer};
 pub use super::intake::Appended;
 use super::intake::{Intake, Store, TRACKS_COST};
@@ -118,6 +118,8 @@ struct StreamState {
     log: Log,
     audience: Audience,
     hls: Hls,
+    /// What is wrong with the recording of the stream. Kept here, since it outlives a publish.
+    recording_trouble: Option<RecordingTrouble>,
     readers: Readers,
 }
 
@@ -134,6 +136,7 @@ impl Stream {
                 log: Log::new(settings.arena.clone(), settings.history),
                 audience: Audience::new(settings.batch, settings.max_lag, settings.desks.clone()),
                 hls: Hls::new(settings.is_hls_served),
+                recording_trouble: None,
                 readers: Readers::new(settings.kept),
             })),
             changed: Signal::default(),
@@ -239,6 +242,11 @@ impl Stream {
         (is_there && has_any).then(|| presentation.content_type())
     }
 
+    /// Whether the stream has ended: another one with its name will be another stream.
+    pub fn has_ended(&self) -> bool {
+        lock(&self.state).life.has_ended()
+    }
+
     /// Whether the stream is published.
     pub fn is_live(&self) -> bool {
         lock(&self.state).life.is_live()
@@ -251,11 +259,19 @@ impl Stream {
         subscriber.or_else(|| state.hls.viewer_after(id, now))
     }
 
+    /// Notes what is wrong with the recording of the stream, for its list of findings; `None` if it is
+    /// fine, or has ended. Returns whether the trouble is of another kind than before, so that the
+    /// recorder has to log it.
+    pub fn set_recording_trouble(&self, trouble: Option<RecordingTrouble>) -> bool {
+        let old = std::mem::replace(&mut lock(&self.state).recording_trouble, trouble);
+        old.as_ref().map(std::mem::discriminant) != trouble.as_ref().map(std::mem::discriminant)
+    }
+
     /// A report on the stream and its receivers.
     pub fn report(&self, now: Millis) -> StreamReport {
         let state = lock(&self.state);
         let publisher = state.life.publisher();
-        let report = StreamReport {
+        let mut report = StreamReport {
             is_live: publisher.is_some(),
             publishes: state.life.generation,
             publisher: publisher.map(|publisher| (publisher.connection, publisher.address)),
@@ -263,6 +279,8 @@ impl Stream {
             hls_viewers: state.hls.viewer_count(now),
             ..state.intake.report(now)
         };
+        let trouble = state.recording_trouble.map(Finding::Recording);
+        report.findings.extend(trouble);
         state.audience.complete(report, &state.log, now)
     }
 }

@@ -359,6 +359,7 @@ impl Core {
             Event::Publish {
                 message_stream_id: id,
                 name,
+                ..
             } => {
                 client.stop(Some(id), &self.table, self.now);
                 let key = StreamKey::new("live", &name).map_err(|_| Closed)?;
@@ -391,6 +392,7 @@ impl Core {
             Event::Play {
                 message_stream_id: id,
                 name,
+                ..
             } => {
                 client.stop(Some(id), &self.table, self.now);
                 let key = StreamKey::new("live", &name).map_err(|_| Closed)?;
