@@ -219,7 +219,10 @@ impl Recorder {
         const EACH: u64 = 64;
 
         let samples = self.cut.samples.iter();
-        AROUND + samples.map(|sample| u64::from(sample.len) + EACH).sum::<u64>()
+        AROUND
+            + samples
+                .map(|sample| u64::from(sample.len) + EACH)
+                .sum::<u64>()
     }
 
     /// The step of a recorder that can't write: it ends with its stream.
@@ -243,7 +246,11 @@ impl Recorder {
         let Some(form) = self.rules.form.or(possible) else {
             return self.place.is_some();
         };
-        if self.place.as_ref().is_some_and(|place| place.form() == form) {
+        if self
+            .place
+            .as_ref()
+            .is_some_and(|place| place.form() == form)
+        {
             return true;
         }
         let preroll = self.rules.preroll.filter(|_| self.place.is_none());
@@ -257,7 +264,11 @@ impl Recorder {
     /// Writes the cut.
     fn record(&mut self, now: Millis, wall: WallMillis, clock: &Now<'_>) {
         let time = self.clock.time_of(self.cut.arrived);
-        if self.file.as_ref().is_some_and(|file| self.is_over(file, time)) {
+        if self
+            .file
+            .as_ref()
+            .is_some_and(|file| self.is_over(file, time))
+        {
             self.close(clock);
         }
         if self.cut.samples.is_empty() {
@@ -287,9 +298,17 @@ impl Recorder {
     /// Leaves only the keyframe of a cut, if it has one, to be shown `speed` times as fast.
     fn keep_keyframe(&mut self, speed: u32) {
         let speed = speed.max(1);
-        let video = self.cut.samples.iter().filter(|sample| sample.kind == Kind::Video);
-        let duration: u32 = video.map(|sample| sample.duration).fold(0, u32::saturating_add);
-        self.cut.samples.retain(|sample| sample.is_sync && sample.kind == Kind::Video);
+        let video = self
+            .cut
+            .samples
+            .iter()
+            .filter(|sample| sample.kind == Kind::Video);
+        let duration: u32 = video
+            .map(|sample| sample.duration)
+            .fold(0, u32::saturating_add);
+        self.cut
+            .samples
+            .retain(|sample| sample.is_sync && sample.kind == Kind::Video);
         self.cut.samples.truncate(1);
         for sample in &mut self.cut.samples {
             sample.decode_time /= u64::from(speed);
@@ -347,9 +366,12 @@ impl Recorder {
         };
         let before = file.extent().len;
         let began = clock().0;
-        let result = file.append(&mut self.cut, time.wall, staging, &mut |samples, place, out| {
-            stream.copy(samples, place, out)
-        });
+        let result = file.append(
+            &mut self.cut,
+            time.wall,
+            staging,
+            &mut |samples, place, out| stream.copy(samples, place, out),
+        );
         let after = file.extent().len;
         self.note_time(began, clock);
         match result {
@@ -435,7 +457,10 @@ impl Recorder {
 
     fn note_failure(&mut self, error: &io::Error, now: Millis) {
         let state = DiskState::of(error);
-        let last = self.failed.get().filter(|last| now.saturating_sub(*last) < RETRY);
+        let last = self
+            .failed
+            .get()
+            .filter(|last| now.saturating_sub(*last) < RETRY);
         self.failed = When::at(now);
         // One file may fail by itself; two in a row are the disk.
         if last.is_some() || state != DiskState::Failing {

@@ -48,7 +48,9 @@ impl Store {
     /// The number of this boot, for names of files while the wall clock isn't set: one more than the
     /// highest that was found.
     pub fn boot(&self) -> u16 {
-        *self.boot.get_or_init(|| self.catalog().boots().saturating_add(1))
+        *self
+            .boot
+            .get_or_init(|| self.catalog().boots().saturating_add(1))
     }
 
     /// Wakes the keeper: there is no room, or a file needs a repair.

@@ -297,7 +297,10 @@ impl Plan {
     /// The first and the last times of each track.
     pub(super) fn times(&self) -> Times {
         let ends = |medium| {
-            let first = self.parts.iter().find_map(|part| track(&part.times, medium))?;
+            let first = self
+                .parts
+                .iter()
+                .find_map(|part| track(&part.times, medium))?;
             let last = self.last_times(self.parts.len(), medium)?;
             Some(TrackTimes {
                 first: first.first,

@@ -199,7 +199,14 @@ impl SpanBody {
         };
         cursor.piece.clear();
         let (before, piece) = (&cursor.before, &mut cursor.piece);
-        let made = movie.piece((medium, table), before, &earlier, &found.note, &placed, piece);
+        let made = movie.piece(
+            (medium, table),
+            before,
+            &earlier,
+            &found.note,
+            &placed,
+            piece,
+        );
         cursor.range = made.ok_or(io::ErrorKind::InvalidData)?;
         Ok(())
     }
@@ -233,7 +240,9 @@ impl SpanBody {
         };
         let at = part.start + (offset - part.before);
         let room = part.end.saturating_sub(at);
-        let room = usize::try_from(room).unwrap_or(usize::MAX).min(buffer.len());
+        let room = usize::try_from(room)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         file.read(at, buffer.get_mut(..room).unwrap_or_default())
     }
 }
@@ -251,7 +260,11 @@ impl Body for SpanBody {
         } else if offset >= data_at {
             self.read_parts(offset - data_at, buffer)
         } else if offset >= movie_end {
-            Ok(copy(&mdat_header(self.plan.len), offset - movie_end, buffer))
+            Ok(copy(
+                &mdat_header(self.plan.len),
+                offset - movie_end,
+                buffer,
+            ))
         } else if offset >= MOVIE_AT {
             self.read_movie(offset - MOVIE_AT, buffer)
         } else {
