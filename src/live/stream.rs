@@ -11,6 +11,7 @@
 mod audience;
 mod hls;
 mod publish;
+mod recording;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, TryLockError};
@@ -32,10 +33,12 @@ use crate::media::TrackInfo;
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use audience::Audience;
+use recording::Readers;
+pub use recording::RecordPlace;
 
 /// The heap memory of a stream besides its blocks, in bytes: its state, its entry in the table, and
 /// its lists. Its name is counted separately.
-pub const STREAM_COST: usize = 2336;
+pub const STREAM_COST: usize = 2464;
 
 const _: () = assert!(size_of::<Stream>() + size_of::<StreamState>() + 128 <= STREAM_COST);
 
@@ -54,6 +57,9 @@ pub struct StreamSettings {
     pub max_lag: Millis,
     /// The maximum time that messages may wait for others before they are sent together, in ms.
     pub batch: Millis,
+    /// How long the newest messages are kept for pre-roll and for requests of the last seconds, in ms,
+    /// while blocks are free.
+    pub kept: Millis,
     /// Whether HLS is served, so that segments for a playlist are kept while memory is free.
     pub is_hls_served: bool,
     /// The buffers of pumps.
@@ -114,6 +120,7 @@ struct StreamState {
     hls: Hls,
     /// What is wrong with the recording of the stream. Kept here, since it outlives a publish.
     recording_trouble: Option<RecordingTrouble>,
+    readers: Readers,
 }
 
 impl Stream {
@@ -130,6 +137,7 @@ impl Stream {
                 audience: Audience::new(settings.batch, settings.max_lag, settings.desks.clone()),
                 hls: Hls::new(settings.is_hls_served),
                 recording_trouble: None,
+                readers: Readers::new(settings.kept),
             })),
             changed: Signal::default(),
             grown: Signal::default(),
@@ -234,6 +242,11 @@ impl Stream {
         (is_there && has_any).then(|| presentation.content_type())
     }
 
+    /// Whether the stream has ended: another one with its name will be another stream.
+    pub fn has_ended(&self) -> bool {
+        lock(&self.state).life.has_ended()
+    }
+
     /// Whether the stream is published.
     pub fn is_live(&self) -> bool {
         lock(&self.state).life.is_live()
@@ -313,7 +326,9 @@ impl StreamState {
     /// Returns the next step in the stream's life.
     fn step(&self, now: Millis) -> LifeStep {
         let hls_for = self.hls.watched_for(now);
-        self.life.step(self.audience.len() > 0, hls_for, now)
+        let has_recorder = self.readers.has_recorder();
+        self.life
+            .step(self.audience.len() > 0, has_recorder, hls_for, now)
     }
 
     fn end(&mut self, over: Over, now: Millis) {

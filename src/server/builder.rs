@@ -21,6 +21,8 @@ use crate::config::Config;
 use crate::live::arena::Arena;
 use crate::live::stream::{Desks, StreamSettings};
 use crate::live::table::StreamTable;
+#[cfg(feature = "record")]
+use crate::record::playback;
 
 /// One in this many bytes of the memory isn't for media, but pays for additional streams of connections.
 /// A mebibyte of memory pays for a dozen of them.
@@ -32,6 +34,8 @@ pub struct ServerBuilder {
     config: Config,
     handler: Option<Arc<dyn Handler>>,
     arena: Option<Arena>,
+    #[cfg(feature = "record")]
+    library: Option<playback::Recordings>,
 }
 
 impl ServerBuilder {
@@ -40,6 +44,8 @@ impl ServerBuilder {
             config,
             handler: None,
             arena: None,
+            #[cfg(feature = "record")]
+            library: None,
         }
     }
 
@@ -67,12 +73,22 @@ impl ServerBuilder {
         ServerBuilder { arena, ..self }
     }
 
+    /// Plays these recordings to the clients that may play their streams.
+    #[cfg(feature = "record")]
+    #[doc(hidden)]
+    pub fn recordings(self, recordings: playback::Recordings) -> ServerBuilder {
+        let library = Some(recordings);
+        ServerBuilder { library, ..self }
+    }
+
     /// Claims the memory, opens the listening sockets and starts to serve.
     pub fn start(self) -> Result<Server, StartError> {
         let ServerBuilder {
             config,
             handler,
             arena,
+            #[cfg(feature = "record")]
+            library,
         } = self;
         check_recording(&config)?;
         let (arena, common) = match arena {
@@ -88,6 +104,7 @@ impl ServerBuilder {
             history: millis(config.history),
             max_lag: millis(config.effective_max_lag()),
             batch: millis(config.batch),
+            kept: 0,
             is_hls_served: !config.http.is_empty(),
             desks: Desks::default(),
         };
@@ -115,6 +132,8 @@ impl ServerBuilder {
             epoch: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             started: Instant::now(),
+            #[cfg(feature = "record")]
+            library,
             config,
         });
         let mut server = Server {

@@ -17,7 +17,10 @@ mod exchange;
 mod hls;
 mod input;
 mod keyframe;
+mod ranged;
 mod record;
+#[cfg_attr(not(feature = "record"), path = "http_conn/no_recordings.rs")]
+mod recordings;
 mod scratch;
 mod sending;
 mod status;
@@ -268,6 +271,7 @@ impl Connection {
             }
             Reply::Status(text) => text.write(&mut writer)?,
             Reply::Hls(task) => task.run(&mut writer, &self.allowance)?,
+            Reply::Recorded(reply) => reply.write(&mut writer)?,
             Reply::Keyframe(keyframe) => keyframe.write(&mut writer, &self.allowance)?,
             Reply::Viewing(_) => {}
         }
@@ -353,6 +357,8 @@ enum Reply<'a> {
     Status(status::StatusReply<'a>),
     /// Sends a playlist or a segment, possibly after a wait until it exists.
     Hls(hls::HlsTask),
+    /// Sends recordings, or a list of them.
+    Recorded(recordings::RecordedReply<'a>),
     /// Sends the newest keyframe of a stream.
     Keyframe(keyframe::Keyframe),
     /// Sends the media of a stream until either side ends it.
@@ -398,7 +404,8 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
     if head.path() == "*" {
         return Err(Response::options(READABLE, false));
     }
-    let route = Route::of(head.path()).map_err(Response::from)?;
+    let has_from = exchange.parameter("from").is_some();
+    let route = Route::of_request(head.path(), has_from).map_err(Response::from)?;
     exchange.decide_sharing(&route);
     let allowed = match route {
         Route::Connection(_) => "DELETE, OPTIONS",
@@ -425,6 +432,12 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
         Route::Frame(key) => keyframe::keyframe(exchange, key),
         Route::Playlist(key) | Route::MediaPlaylist(key) | Route::HlsFile(key, _) => {
             hls::reply(exchange, key, &route).map(Reply::Hls)
+        }
+        Route::Recordings
+        | Route::RecordedFile(..)
+        | Route::RecordedSpan(_)
+        | Route::RecordedPlaylist(_) => {
+            recordings::reply(shared, exchange, &route).map(Reply::Recorded)
         }
         Route::Streams
         | Route::Connections

@@ -45,6 +45,8 @@ use crate::live::arena::Arena;
 use crate::live::out::join::Join;
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};
+#[cfg(feature = "record")]
+use crate::record::playback;
 use crate::record::report::DiskReport;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
@@ -101,6 +103,9 @@ struct Shared {
     epoch: AtomicU64,
     is_stopping: AtomicBool,
     started: Instant,
+    /// The recordings that can be played, if there is a folder for them.
+    #[cfg(feature = "record")]
+    library: Option<playback::Recordings>,
 }
 
 impl Server {
@@ -304,6 +309,7 @@ impl Server {
         if let Some(sessions) = &self.shared.hls_sessions {
             sessions.end_all();
         }
+        self.shared.recordings.finish();
         self.shared.lines.finish();
     }
 }

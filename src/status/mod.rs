@@ -14,6 +14,8 @@
 pub(crate) mod api;
 mod json;
 pub(crate) mod metrics;
+#[cfg(feature = "record")]
+pub(crate) mod recordings;
 pub(crate) mod stat;
 mod tracks;
 

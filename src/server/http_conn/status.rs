@@ -112,7 +112,7 @@ impl StatusReply<'_> {
 
 /// Logs that a request without privileges has sent a key or password that wasn't accepted. Doesn't log
 /// the requested path, whose query contains the key.
-fn log_wrong_key(exchange: &Exchange<'_>, route: &Route, visitor: Option<&Visitor<'_>>) {
+pub(super) fn log_wrong_key(exchange: &Exchange<'_>, route: &Route, visitor: Option<&Visitor<'_>>) {
     let guard = &exchange.shared.guard;
     if !guard.has_refused(&exchange.credentials, visitor) {
         return;
@@ -123,6 +123,7 @@ fn log_wrong_key(exchange: &Exchange<'_>, route: &Route, visitor: Option<&Visito
         Route::Connections => "for /api/v1/connections",
         Route::Metrics => "for /metrics",
         Route::Stat => "for /stat",
+        Route::Recordings => "for /api/v1/recordings",
         _ => "for /api/v1/streams",
     };
     exchange.warn(

@@ -101,6 +101,7 @@ pub fn kept(data: &[u8], heap: fn() -> usize) -> Result<(), String> {
             history: 12_000,
             max_lag: 2_000,
             batch: 0,
+            kept: 0,
             is_hls_served: true,
             desks: Desks::default(),
         };
