@@ -19,14 +19,13 @@ pub mod catalog;
 pub mod clock;
 pub mod disk;
 
+pub mod keeper;
+pub mod mp4;
+pub mod name;
 pub mod playback;
 pub mod report;
-pub mod mp4;
-pub mod staging;
-pub mod keeper;
-pub mod name;
-pub mod report;
 pub mod space;
+pub mod staging;
 
 /// Milliseconds since 1970, UTC, by the wall clock.
 pub type WallMillis = u64;
