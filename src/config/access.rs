@@ -172,6 +172,16 @@ impl Scope {
     }
 }
 
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::All => f.write_str("*"),
+            Scope::Under(app) => write!(f, "{app}*"),
+            Scope::Stream(key) => f.write_str(key.as_str()),
+        }
+    }
+}
+
 /// A user and the password that proves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {

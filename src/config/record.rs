@@ -79,6 +79,27 @@ impl RecordFormat {
 }
 
 impl Record {
+    /// The shortest segment.
+    pub const MIN_SEGMENT: Duration = Duration::from_secs(1);
+
+    /// The possible speeds of a time-lapse.
+    pub const SPEEDS: std::ops::RangeInclusive<u32> = 2..=10_000;
+
+    /// Returns what is wrong with the settings, if anything is.
+    pub(crate) fn error(&self) -> Option<&'static str> {
+        if self.segment < Record::MIN_SEGMENT {
+            return Some("segments of less than a second");
+        }
+        if self.sync.is_some_and(|sync| sync.is_zero()) {
+            return Some("no time between syncs");
+        }
+        let is_speed = |speed| Record::SPEEDS.contains(&speed);
+        if !self.timelapse.is_none_or(is_speed) {
+            return Some("a time-lapse that isn't 2 to 10000 times as fast");
+        }
+        None
+    }
+
     /// Whether a stream is recorded whenever it is published.
     pub fn is_wanted(&self, stream: &StreamKey) -> bool {
         let mut streams = self.streams.iter();

@@ -242,6 +242,11 @@ impl Stream {
         (is_there && has_any).then(|| presentation.content_type())
     }
 
+    /// Whether the stream has ended: another one with its name will be another stream.
+    pub fn has_ended(&self) -> bool {
+        lock(&self.state).life.has_ended()
+    }
+
     /// Whether the stream is published.
     pub fn is_live(&self) -> bool {
         lock(&self.state).life.is_live()

@@ -237,6 +237,17 @@ impl Catalog {
         }
     }
 
+    /// Adds a file that awaits its repair, under the wanted name or the next one that is free in the
+    /// list. Returns that name.
+    pub(super) fn add_damaged(&mut self, stream: &StreamKey, wanted: FileName) -> FileName {
+        let files = self.streams.entry(stream.clone()).or_default();
+        let name = files.free_name(wanted);
+        let entry = Entry::new(name, State::Damaged);
+        self.change(stream, |files| files.insert(entry));
+        self.condition.has_damaged = true;
+        name
+    }
+
     /// Sets length and duration of a file that was repaired or looked at, which is closed now.
     pub fn settle(&mut self, stream: &StreamKey, name: FileName, len: u64, duration: u64) {
         self.change(stream, |files| files.settle(name, len, duration));
@@ -258,13 +269,14 @@ impl Catalog {
     }
 
     /// Returns the highest number of a boot among the files; 0 if there is none.
-    pub fn boots(&self) -> u16 {
+    fn boots(&self) -> u16 {
         let files = self.streams.values();
         files.map(Files::boots).max().unwrap_or_default()
     }
 
     /// Takes what a scan has found in place of the list. What is being written stays.
     pub fn replace(&mut self, mut found: Catalog) {
+        let booted = found.boots();
         for held in self.held.drain(..) {
             let files = self.streams.get(&held.stream);
             let Some(entry) = files.and_then(|files| files.get(held.name)).copied() else {
@@ -277,7 +289,12 @@ impl Catalog {
             found.held.push(held);
         }
         found.condition = std::mem::take(&mut self.condition);
-        found.condition.has_damaged = true;
+        let condition = &mut found.condition;
+        if !condition.is_listed {
+            condition.boot = booted.saturating_add(1);
+        }
+        condition.is_listed = true;
+        condition.has_damaged = true;
         *self = found;
     }
 

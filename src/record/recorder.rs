@@ -20,8 +20,10 @@ use super::name::{FileName, Format};
 use super::report::{DiskState, RecordingReport, RecordingState};
 use super::staging::Staging;
 use super::store::Store;
-use super::{Extent, WallMillis};
+use super::{WallMillis, name};
 use crate::live::cut::{Cut, Form, Next};
+use crate::live::finding::Finding;
+use crate::live::kind::Kind;
 use crate::live::stream::{RecordPlace, Stream};
 use crate::live::{Millis, When};
 use file::{AppendError, OpenFile};
@@ -84,6 +86,8 @@ pub struct Recorder {
     staging: Staging,
     place: Option<RecordPlace>,
     cut: Cut,
+    /// Whether the cut still has to be written.
+    has_cut: bool,
     file: Option<OpenFile>,
     clock: Clock,
     /// The length of the last file, by which space is set aside for the next one.
@@ -111,6 +115,7 @@ impl Recorder {
             staging,
             place: None,
             cut: Cut::default(),
+            has_cut: false,
             file: None,
             clock: Clock::new(),
             last_len: 0,
@@ -153,40 +158,71 @@ impl Recorder {
     }
 
     fn advance(&mut self, now: Millis, wall: WallMillis, clock: &Now<'_>) -> Step {
-        let state = self.store.state();
-        if let Some(state) = state.recording() {
-            // What has been written is closed while that is possible; what comes waits in the log.
-            if self.file.is_some() {
-                self.close(clock);
-            }
-            self.report.state = state;
+        if !self.is_disk_usable() {
+            // What was written is closed while that is possible; what comes waits in the log.
+            self.close(clock);
             return self.rest();
         }
         if self.retry.get().is_some_and(|retry| now < retry) {
             return self.rest();
         }
         self.retry = When::default();
-        if !self.find_place() {
+        if !self.has_cut {
+            if !self.find_place() {
+                return self.rest();
+            }
+            let Some(place) = &mut self.place else {
+                return Step::Wait;
+            };
+            match self.stream.next_cut(place, &mut self.cut, now) {
+                Next::Over => {
+                    self.end(clock);
+                    return Step::Over;
+                }
+                Next::Wait => {
+                    self.sync_if_due(now, clock);
+                    return Step::Wait;
+                }
+                Next::Cut => self.has_cut = true,
+            }
+            self.count_missed();
+            if let Some(speed) = self.rules.speed {
+                self.keep_keyframe(speed);
+            }
+        }
+        // Room is asked for first, so that the space that must stay free does.
+        let len = self.cut_len();
+        if !self.store.catalog().condition.take_room(len) {
+            self.store.call_keeper();
             return self.rest();
         }
-        let Some(place) = &mut self.place else {
-            return Step::Wait;
-        };
-        match self.stream.next_cut(place, &mut self.cut, now) {
-            Next::Over => {
-                self.end(clock);
-                Step::Over
-            }
-            Next::Wait => {
-                self.sync_if_due(now, clock);
-                Step::Wait
-            }
-            Next::Cut => {
-                self.record(wall, clock);
-                self.sync_if_due(now, clock);
-                Step::Again
-            }
+        self.has_cut = false;
+        self.record(now, wall, clock);
+        self.sync_if_due(now, clock);
+        Step::Again
+    }
+
+    /// Whether the disk can be written to. If it can't, the report says why.
+    fn is_disk_usable(&mut self) -> bool {
+        let catalog = self.store.catalog();
+        let condition = &catalog.condition;
+        if let Some(state) = condition.state.recording() {
+            self.report.state = state;
         }
+        condition.is_usable()
+    }
+
+    /// The number of bytes that the cut will take on the disk, at most.
+    fn cut_len(&self) -> u64 {
+        /// What is around each fragment, and around each sample in its tables: at the close once more.
+        const AROUND: u64 = 1_024;
+        const EACH: u64 = 64;
+
+        let samples = self.cut.samples.iter();
+        AROUND
+            + samples
+                .map(|sample| u64::from(sample.len) + EACH)
+                .sum::<u64>()
     }
 
     /// The step of a recorder that can't write: it ends with its stream.
@@ -210,7 +246,11 @@ impl Recorder {
         let Some(form) = self.rules.form.or(possible) else {
             return self.place.is_some();
         };
-        if self.place.as_ref().is_some_and(|place| place.form() == form) {
+        if self
+            .place
+            .as_ref()
+            .is_some_and(|place| place.form() == form)
+        {
             return true;
         }
         let preroll = self.rules.preroll.filter(|_| self.place.is_none());
@@ -222,22 +262,23 @@ impl Recorder {
     }
 
     /// Writes the cut.
-    fn record(&mut self, wall: WallMillis, clock: &Now<'_>) {
-        self.count_missed();
+    fn record(&mut self, now: Millis, wall: WallMillis, clock: &Now<'_>) {
         let time = self.clock.time_of(self.cut.arrived);
-        if self.file.as_ref().is_some_and(|file| self.is_over(file, time)) {
+        if self
+            .file
+            .as_ref()
+            .is_some_and(|file| self.is_over(file, time))
+        {
             self.close(clock);
         }
-        if let Some(speed) = self.rules.speed {
-            if !self.keep_keyframes(speed) {
-                return;
-            }
+        if self.cut.samples.is_empty() {
+            return;
         }
         if self.file.is_none() {
             if !self.cut.is_start {
                 return self.lose_cut();
             }
-            if let Err(error) = self.begin(time, wall) {
+            if let Err(error) = self.begin(time, now, wall) {
                 self.lose_cut();
                 return self.fail(&error, clock);
             }
@@ -254,11 +295,20 @@ impl Recorder {
         must || self.cut.is_start && may
     }
 
-    /// Leaves only the keyframe of a cut, to be shown `speed` times as fast. False if it has none.
-    fn keep_keyframes(&mut self, speed: u32) -> bool {
+    /// Leaves only the keyframe of a cut, if it has one, to be shown `speed` times as fast.
+    fn keep_keyframe(&mut self, speed: u32) {
         let speed = speed.max(1);
-        let duration = self.cut.duration();
-        self.cut.samples.retain(|sample| sample.is_sync);
+        let video = self
+            .cut
+            .samples
+            .iter()
+            .filter(|sample| sample.kind == Kind::Video);
+        let duration: u32 = video
+            .map(|sample| sample.duration)
+            .fold(0, u32::saturating_add);
+        self.cut
+            .samples
+            .retain(|sample| sample.is_sync && sample.kind == Kind::Video);
         self.cut.samples.truncate(1);
         for sample in &mut self.cut.samples {
             sample.decode_time /= u64::from(speed);
@@ -266,11 +316,10 @@ impl Recorder {
             sample.duration = (duration / speed).max(1);
             sample.composition_time = 0;
         }
-        !self.cut.samples.is_empty()
     }
 
     /// Begins a file.
-    fn begin(&mut self, time: WallTime, wall: WallMillis) -> io::Result<()> {
+    fn begin(&mut self, time: WallTime, now: Millis, wall: WallMillis) -> io::Result<()> {
         let format = match self.cut.form {
             Some(Form::Flv) => Format::Flv,
             _ => Format::Mp4,
@@ -282,12 +331,19 @@ impl Recorder {
             FileName::booted(self.store.boot(), self.cut.arrived, format)
         };
         loop {
-            let name = self.store.catalog().begin(key, wanted, time.wall);
-            let begun = OpenFile::begin(&self.store, key, name, &self.cut, time, self.last_len);
-            match begun {
+            let (name, aside) = {
+                let mut catalog = self.store.catalog();
+                let name = catalog.begin(key, wanted, time.wall);
+                let aside = catalog.condition.take_room_aside(self.last_len);
+                catalog.set_aside(key, name, aside);
+                (name, aside)
+            };
+            let (disk, path) = (self.store.disk(), name::path(key, name));
+            let (times, place) = ((time, now), (&*path, name));
+            match OpenFile::begin(&**disk, place, &self.cut, times, aside, &self.rules) {
                 Ok(file) => {
-                    log::debug!("{key}: recording to {}", file.path().display());
-                    self.report.file = Some(file.path().display().to_string());
+                    log::debug!("{key}: recording to {}", path.display());
+                    self.report.file = Some(path.display().to_string());
                     self.file = Some(file);
                     self.note_growth(wall);
                     return Ok(());
@@ -310,9 +366,12 @@ impl Recorder {
         };
         let before = file.extent().len;
         let began = clock().0;
-        let result = file.append(&mut self.cut, time.wall, staging, &mut |samples, place, out| {
-            stream.copy(samples, place, out)
-        });
+        let result = file.append(
+            &mut self.cut,
+            time.wall,
+            staging,
+            &mut |samples, place, out| stream.copy(samples, place, out),
+        );
         let after = file.extent().len;
         self.note_time(began, clock);
         match result {
@@ -337,7 +396,6 @@ impl Recorder {
             let (name, key) = (file.name, self.stream.key());
             let mut catalog = self.store.catalog();
             catalog.grow(key, name, extent.len, extent.to, wall);
-            catalog.set_aside(key, name, file.set_aside());
         }
     }
 
@@ -366,7 +424,7 @@ impl Recorder {
         };
         let (name, key) = (file.name, self.stream.key().clone());
         let began = clock().0;
-        let closed = file.close(&self.store);
+        let closed = file.close(&**self.store.disk());
         self.note_time(began, clock);
         let (now, wall) = clock();
         match closed {
@@ -399,16 +457,19 @@ impl Recorder {
 
     fn note_failure(&mut self, error: &io::Error, now: Millis) {
         let state = DiskState::of(error);
-        let key = self.stream.key();
-        let last = self.failed.get().filter(|last| now - last < RETRY);
+        let last = self
+            .failed
+            .get()
+            .filter(|last| now.saturating_sub(*last) < RETRY);
         self.failed = When::at(now);
-        let is_once = last.is_none() && state == DiskState::Failing;
-        if !is_once {
+        // One file may fail by itself; two in a row are the disk.
+        if last.is_some() || state != DiskState::Failing {
             self.retry = When::at(now + RETRY);
-            self.report.state = state.recording().unwrap_or(RecordingState::Failing);
-            self.store.note_failure(state);
+            self.report.state = state.recording().unwrap_or_default();
+            self.store.catalog().condition.report_trouble(state);
         }
-        log::warn!("{key}: the recording failed: {error}");
+        self.store.call_keeper();
+        log::warn!("{}: a recording failed: {error}", self.stream.key());
     }
 
     fn count_missed(&mut self) {
@@ -461,7 +522,7 @@ impl Recorder {
         let trouble = self.report.trouble();
         if self.stream.set_recording_trouble(trouble) {
             match trouble {
-                Some(trouble) => log::warn!("{key}: {trouble}"),
+                Some(trouble) => log::warn!("{key}: {}", Finding::Recording(trouble)),
                 None => log::info!("{key}: the recording goes on"),
             }
         }

@@ -6,6 +6,8 @@
 //! ```
 
 use super::WallMillis;
+#[cfg(feature = "record")]
+use super::disk::Failure;
 use crate::live::Millis;
 use crate::live::finding::RecordingTrouble;
 
@@ -31,6 +33,17 @@ impl DiskState {
         match self.recording() {
             Some(state) => state.name(),
             None => "fine",
+        }
+    }
+
+    /// The state of a disk that has answered with this error.
+    #[cfg(feature = "record")]
+    pub(super) fn of(error: &std::io::Error) -> DiskState {
+        match Failure::of(error) {
+            Failure::Full => DiskState::Full,
+            Failure::Gone => DiskState::Gone,
+            Failure::ReadOnly => DiskState::ReadOnly,
+            Failure::Other => DiskState::Failing,
         }
     }
 

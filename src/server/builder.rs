@@ -90,6 +90,7 @@ impl ServerBuilder {
             #[cfg(feature = "record")]
             library,
         } = self;
+        check_recording(&config)?;
         let (arena, common) = match arena {
             // All of it is for media, so each connection pays for all of its streams from its own
             // allowance.
@@ -151,6 +152,22 @@ impl ServerBuilder {
 
 fn failed(kind: StartErrorKind, source: Option<io::Error>) -> StartError {
     StartError { kind, source }
+}
+
+/// Refuses settings of recordings with which this build can't record.
+fn check_recording(config: &Config) -> Result<(), StartError> {
+    let record = &config.record;
+    let error = if record.dir.is_none() {
+        return Ok(());
+    } else if cfg!(not(feature = "record")) {
+        let why = "this build is without recording";
+        io::Error::new(io::ErrorKind::Unsupported, why)
+    } else if let Some(why) = record.error() {
+        io::Error::new(io::ErrorKind::InvalidInput, why)
+    } else {
+        return Ok(());
+    };
+    Err(failed(StartErrorKind::Record, Some(error)))
 }
 
 /// Listens on all addresses of a configuration.

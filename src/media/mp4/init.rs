@@ -40,22 +40,26 @@ pub const FILE_TYPE_LEN: usize = 36;
 pub const MDAT_HEADER_LEN: usize = 16;
 
 /// The matrix of video that is neither rotated nor scaled.
-const MATRIX: &[u8; 36] = b"\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+pub(super) const MATRIX: &[u8; 36] =
+    b"\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
     \x40\0\0\0";
 
 /// A video media header: no composition with other video.
-const VIDEO_HEADER: &[u8] = b"\0\0\0\x14vmhd\0\0\0\x01\0\0\0\0\0\0\0\0";
+pub(super) const VIDEO_HEADER: &[u8] = b"\0\0\0\x14vmhd\0\0\0\x01\0\0\0\0\0\0\0\0";
 
 /// A sound media header: balance 0.
-const AUDIO_HEADER: &[u8] = b"\0\0\0\x10smhd\0\0\0\0\0\0\0\0";
+pub(super) const AUDIO_HEADER: &[u8] = b"\0\0\0\x10smhd\0\0\0\0\0\0\0\0";
 
 /// Data information: the media are in the same file.
-const DATA_INFORMATION: &[u8] = b"\0\0\0\x24dinf\0\0\0\x1Cdref\0\0\0\0\0\0\0\x01\
+pub(super) const DATA_INFORMATION: &[u8] = b"\0\0\0\x24dinf\0\0\0\x1Cdref\0\0\0\0\0\0\0\x01\
     \0\0\0\x0Curl \0\0\0\x01";
 
 /// Empty sample tables, since the samples are in the fragments.
 const EMPTY_TABLES: &[u8] = b"\0\0\0\x10stts\0\0\0\0\0\0\0\0\0\0\0\x10stsc\0\0\0\0\0\0\0\0\
     \0\0\0\x14stsz\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10stco\0\0\0\0\0\0\0\0";
+
+/// The language of a track.
+pub(super) const UNDETERMINED: u16 = 0x55C4;
 
 /// The beginning of all sample entries: reserved, data reference 1.
 const SAMPLE_ENTRY: &[u8; 8] = b"\0\0\0\0\0\0\0\x01";
@@ -178,14 +182,17 @@ fn track_header(b: &mut Boxes, track_id: u32, volume: u16, size: [u16; 2]) {
 }
 
 fn media_header(b: &mut Boxes, timescale: u32, handler: &[u8; 4]) {
-    const UNDETERMINED: u16 = 0x55C4;
     let header = b.begin_full(b"mdhd", PLAIN);
     b.zeros(4 + 4); // creation_time, modification_time
     b.u32(timescale);
     b.zeros(4); // duration
-    b.u16(UNDETERMINED); // language
+    b.u16(UNDETERMINED);
     b.zeros(2);
     b.end(header);
+    handler_reference(b, handler);
+}
+
+pub(super) fn handler_reference(b: &mut Boxes, handler: &[u8; 4]) {
     let handler_reference = b.begin_full(b"hdlr", PLAIN);
     b.zeros(4);
     b.bytes(handler);

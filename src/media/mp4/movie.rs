@@ -18,145 +18,25 @@
 //! | stsz  | sizes                                                                                |
 //! | co64  | the offset of the first sample                                                       |
 
+mod layout;
+mod table;
+mod times;
+mod totals;
+
 use std::ops::Range;
 
-use super::note::{Counts, Note};
+use super::note::Note;
 use super::read::{InitMoov, Moof};
 use crate::media::Medium;
+use layout::{Cut, Layout};
+use table::Source;
 
-/// The number of samples and table entries of some fragments.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Of the video track.
-    pub video: TrackTotals,
-    /// Of the audio track.
-    pub audio: TrackTotals,
-}
+pub use table::Table;
+pub use times::{Shift, Times, TrackTimes};
+pub use totals::{Totals, TrackTotals};
 
-/// The part of [`Totals`] for one track.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TrackTotals {
-    /// Fragments with samples of the track.
-    pub fragments: u32,
-    /// Samples.
-    pub samples: u32,
-    /// As in [`Counts`].
-    pub time_runs: u32,
-    /// As in [`Counts`].
-    pub offset_runs: u32,
-    /// As in [`Counts`].
-    pub syncs: u32,
-}
-
-impl Totals {
-    /// Adds a fragment.
-    pub fn add(&mut self, note: &Note) {
-        self.video.add(&note.video);
-        self.audio.add(&note.audio);
-    }
-
-    /// Returns the sum.
-    pub fn plus(&self, other: &Totals) -> Totals {
-        let sum = |a: &TrackTotals, b: &TrackTotals| TrackTotals {
-            fragments: a.fragments.saturating_add(b.fragments),
-            samples: a.samples.saturating_add(b.samples),
-            time_runs: a.time_runs.saturating_add(b.time_runs),
-            offset_runs: a.offset_runs.saturating_add(b.offset_runs),
-            syncs: a.syncs.saturating_add(b.syncs),
-        };
-        Totals {
-            video: sum(&self.video, &other.video),
-            audio: sum(&self.audio, &other.audio),
-        }
-    }
-
-    fn track(&self, medium: Medium) -> &TrackTotals {
-        match medium {
-            Medium::Video => &self.video,
-            Medium::Audio => &self.audio,
-        }
-    }
-}
-
-impl TrackTotals {
-    fn add(&mut self, counts: &Counts) {
-        self.fragments = self.fragments.saturating_add((counts.samples > 0).into());
-        self.samples = self.samples.saturating_add(counts.samples.into());
-        self.time_runs = self.time_runs.saturating_add(counts.time_runs.into());
-        self.offset_runs = self.offset_runs.saturating_add(counts.offset_runs.into());
-        self.syncs = self.syncs.saturating_add(counts.syncs.into());
-    }
-}
-
-/// A distance between the times in a file and those in a movie, in ticks of each track.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Shift {
-    video: i64,
-    audio: i64,
-}
-
-impl Shift {
-    /// Returns the shift by this many milliseconds: negative if the movie begins after the file.
-    pub fn new(init: &InitMoov, ms: i64) -> Shift {
-        let ticks = |medium| {
-            let timescale = init.track(medium).map_or(1000, |track| track.timescale);
-            let ticks = i128::from(ms) * i128::from(timescale);
-            i64::try_from(ticks.div_euclid(1000)).unwrap_or(0)
-        };
-        Shift {
-            video: ticks(Medium::Video),
-            audio: ticks(Medium::Audio),
-        }
-    }
-}
-
-/// The first and the last times of each track in some fragments.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Times {
-    /// Of the video track, if it has samples.
-    pub video: Option<TrackTimes>,
-    /// Of the audio track, if it has samples.
-    pub audio: Option<TrackTimes>,
-}
-
-/// The part of [`Times`] for one track, in its ticks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TrackTimes {
-    /// The decode time of the first sample.
-    pub first: u64,
-    /// The decode time of the last sample.
-    pub last: u64,
-    /// The duration of the last sample.
-    pub last_duration: u32,
-    /// When the last sample that is presented ends.
-    pub end: u64,
-}
-
-impl Times {
-    /// Adds a fragment behind the others. Fragments in between may be left out: what counts for
-    /// [`Movie::new`] are, for each track, the first and the last fragment that have samples of it.
-    pub fn add(&mut self, moof: &Moof<'_>, shift: Shift) {
-        let _ = (moof, shift);
-        todo!()
-    }
-}
-
-/// A table of samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Table {
-    /// Decode times.
-    Stts,
-    /// Composition offsets.
-    Ctts,
-    /// Numbers of sync samples.
-    Stss,
-    /// Samples of each chunk.
-    Stsc,
-    /// Sizes.
-    Stsz,
-    /// Offsets of chunks.
-    Co64,
-}
+/// The maximum length of a `moov` in bytes.
+pub const MAX_MOVIE_LEN: u64 = 1 << 30;
 
 /// A part of a [`Movie`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,7 +63,8 @@ pub enum Content<'a> {
 pub struct Placed<'a> {
     /// Its samples.
     pub moof: &'a Moof<'a>,
-    /// From its file's times to those of the movie.
+    /// From its file's times to those of the movie. Fragments must not overlap in these: a sample that
+    /// is earlier than the last one of the fragment before comes too late, like all that follow.
     pub shift: Shift,
     /// The offset of the `moof` in the file that has the `moov`.
     pub moof_at: u64,
@@ -192,26 +73,57 @@ pub struct Placed<'a> {
 /// A `moov`, without its tables.
 #[derive(Clone, Debug)]
 pub struct Movie {
+    /// All bytes but those of the tables.
+    fixed: Vec<u8>,
+    /// The tables, in their order.
+    cuts: Vec<Cut>,
     len: u64,
 }
 
 impl Movie {
-    /// Lays out the `moov` of fragments with these totals and times. `created`: ms since 1970.
+    /// Lays out the `moov` of fragments with these totals and times. `created`: ms since 1970, or 0.
     ///
-    /// `None` if there are no samples, or too many.
+    /// `None` if there are no samples, there are samples of a track without times, or the `moov` were
+    /// longer than [`MAX_MOVIE_LEN`].
     pub fn new(init: &InitMoov, totals: &Totals, times: &Times, created: u64) -> Option<Movie> {
-        let _ = (init, totals, times, created);
-        None
+        let layout = Layout::new(init, totals, times, created)?;
+        let fixed = layout.boxes.0;
+        let len = fixed.len() as u64 + layout.tables;
+        (len <= MAX_MOVIE_LEN).then_some(Movie {
+            fixed,
+            cuts: layout.cuts,
+            len,
+        })
     }
 
     /// The length of the `moov` in bytes.
+    #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> u64 {
         self.len
     }
 
     /// Returns the parts of the `moov`, in their order, without a gap.
     pub fn sections(&self) -> impl Iterator<Item = Section<'_>> {
-        std::iter::empty()
+        let (mut from, mut start) = (0, 0);
+        let cuts = self.cuts.iter().map(Some).chain([None]);
+        let sections = cuts.flat_map(move |cut| {
+            let until = cut.map_or(self.fixed.len(), |cut| cut.at);
+            let bytes = self.fixed.get(from..until).unwrap_or_default();
+            let fixed = Section {
+                start,
+                len: bytes.len() as u64,
+                content: Content::Fixed(bytes),
+            };
+            let table = cut.map(|cut| Section {
+                start: cut.start(),
+                len: cut.len,
+                content: Content::Table(cut.medium, cut.table),
+            });
+            from = until;
+            start = cut.map_or(self.len, |cut| cut.start() + cut.len);
+            [Some(fixed), table]
+        });
+        sections.flatten()
     }
 
     /// Returns where in the `moov` the piece of a fragment lies. `before`: the fragments in front of it.
@@ -223,8 +135,18 @@ impl Movie {
         before: &Totals,
         note: &Note,
     ) -> Range<u64> {
-        let _ = (medium, table, before.track(medium), note);
-        0..0
+        let is_it = |cut: &&Cut| cut.medium == medium && cut.table == table;
+        let Some(cut) = self.cuts.iter().find(is_it) else {
+            return 0..0;
+        };
+        let mut with = *before;
+        with.add(note);
+        // Totals of other fragments don't lead out of the table.
+        let place = |totals: &Totals| {
+            let len = table.entries(totals.track(medium)) * table.entry_len();
+            cut.start() + len.min(cut.len)
+        };
+        place(before)..place(&with)
     }
 
     /// Appends the piece of a fragment to `out`. `before` and `earlier`: the fragments in front of it. Of
@@ -241,7 +163,26 @@ impl Movie {
         fragment: &Placed<'_>,
         out: &mut Vec<u8>,
     ) -> Option<Range<u64>> {
-        let _ = (earlier, fragment, out);
-        Some(self.piece_range(medium, table, before, note))
+        let range = self.piece_range(medium, table, before, note);
+        let start = out.len();
+        if range.is_empty() {
+            return Some(range);
+        }
+        let before = before.track(medium);
+        let last = earlier.track(medium).map(|times| times.last);
+        let source = Source {
+            medium,
+            run: fragment.moof.run(medium)?,
+            shift: fragment.shift,
+            moof_at: fragment.moof_at,
+            before,
+            last: last.filter(|_| before.fragments > 0),
+        };
+        source.append(table, out);
+        if (out.len() - start) as u64 != range.end - range.start {
+            out.truncate(start);
+            return None;
+        }
+        Some(range)
     }
 }

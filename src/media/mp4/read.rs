@@ -319,6 +319,11 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Returns the number of samples.
+    pub fn sample_count(&self) -> usize {
+        self.entries.len() / 16
+    }
+
     /// Returns the number of bytes of all samples.
     pub fn data_len(&self) -> u64 {
         self.samples().map(|sample| u64::from(sample.len)).sum()

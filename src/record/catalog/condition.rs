@@ -20,12 +20,17 @@ pub struct Condition {
     pub space: Option<Space>,
     /// Whether the files that were there have been listed. Before that nothing may be written.
     pub(in crate::record) is_listed: bool,
+    /// The number of this boot among those whose files are there, for names while the clock isn't
+    /// set.
+    pub boot: u16,
     /// Whether there may be files to repair.
     pub(in crate::record) has_damaged: bool,
     /// The number of bytes that may be written until the keeper looks again.
     room: u64,
     /// The number of bytes for which room was taken since the start.
     taken: u64,
+    /// Whether a recorder has found too little room.
+    is_short: bool,
     /// What a recorder has run into.
     trouble: Option<DiskState>,
     /// Files that weren't there when they were opened.
@@ -48,6 +53,7 @@ impl Condition {
             self.room -= len;
             self.taken = self.taken.saturating_add(len);
         }
+        self.is_short |= !is_enough;
         is_enough
     }
 
@@ -80,11 +86,11 @@ impl Condition {
     /// Sets the room that there was when this many bytes had been taken.
     pub(in crate::record) fn set_room(&mut self, room: u64, taken: u64) {
         self.room = room.saturating_sub(self.taken - taken);
+        self.is_short = false;
     }
 
-    /// The number of bytes that may be written until the keeper looks again.
-    pub(in crate::record) fn room(&self) -> u64 {
-        self.room
+    pub(in crate::record) fn is_short(&self) -> bool {
+        self.is_short
     }
 
     pub(in crate::record) fn take_trouble(&mut self) -> Option<DiskState> {

@@ -9,7 +9,9 @@ use twox_hash::XxHash32;
 use super::walk::Bytes;
 use crate::live::cut::Cut;
 use crate::live::preamble::Slot;
-use crate::media::flv::{FILE_HEADER_LEN, OVERHEAD, TAG_HEADER_LEN, TagHeader, file_header, tag_type};
+use crate::media::flv::{
+    FILE_HEADER_LEN, OVERHEAD, TAG_HEADER_LEN, TagHeader, file_header, tag_type,
+};
 use crate::record::disk::DiskFile;
 use crate::rtmp::file_metadata::{FileProperties, REGION_AT, Room};
 use crate::rtmp::metadata;

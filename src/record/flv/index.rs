@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use super::head::Head;
 use super::mark::{MARK_LEN, Mark};
 use crate::record::disk::DiskFile;
+use crate::record::mp4::reader::read_exactly;
 use crate::rtmp::file_metadata::{ENTRY_LEN, REGION_AT, TIMES_AT, put_position, put_time};
 
 /// The number of keyframes that are written at once.
@@ -62,7 +63,7 @@ pub(super) fn write(file: &mut dyn DiskFile, head: &Head, end: u64, last: &Mark)
     let step = keyframes.div_ceil(capacity.max(1)).max(1);
     let count = keyframes.div_ceil(step) as u32;
     let payload_at = head.payload_at();
-    let mut put = |file: &mut dyn DiskFile, at: usize, bytes: &[u8]| {
+    let put = |file: &mut dyn DiskFile, at: usize, bytes: &[u8]| {
         file.write_at(payload_at + at as u64, &[IoSlice::new(bytes)])
     };
     let before = head.room.before_times(last.end as f64 / 1000.0, end, count);
@@ -76,7 +77,11 @@ pub(super) fn write(file: &mut dyn DiskFile, head: &Head, end: u64, last: &Mark)
     let between = head.room.between(count);
     let positions_at = TIMES_AT + times_len + between.len();
     put(file, TIMES_AT + times_len, &between)?;
-    put(file, positions_at + times_len, &head.room.after_positions(count))?;
+    put(
+        file,
+        positions_at + times_len,
+        &head.room.after_positions(count),
+    )?;
 
     let mut end_of_next = end;
     let mut next = keyframes;
@@ -107,18 +112,4 @@ pub(super) fn write(file: &mut dyn DiskFile, head: &Head, end: u64, last: &Mark)
         }
     }
     Ok(())
-}
-
-/// Fills the buffer; `false` if the file ends before.
-fn read_exactly(file: &dyn DiskFile, at: u64, mut buffer: &mut [u8]) -> io::Result<bool> {
-    let mut at = at;
-    while !buffer.is_empty() {
-        let count = file.read_at(at, buffer)?;
-        if count == 0 {
-            return Ok(false);
-        }
-        at += count as u64;
-        buffer = buffer.get_mut(count..).unwrap_or_default();
-    }
-    Ok(true)
 }

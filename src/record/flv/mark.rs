@@ -161,6 +161,11 @@ impl Mark {
         payload.len() == PAYLOAD_LEN && payload.starts_with(NAME)
     }
 
+    /// Whether a payload of this length may be like one of a mark.
+    pub(super) fn may_have_len(len: u32) -> bool {
+        len as usize == PAYLOAD_LEN
+    }
+
     /// Whether a tag may be a mark.
     pub(super) fn may_begin(header: &TagHeader) -> bool {
         *header == self::header()
@@ -226,7 +231,8 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut changed = bytes;
             changed[bit / 8] ^= 1 << (bit % 8);
-            let is_good = Mark::parse(&changed).is_some() && Mark::is_right(&changed, checksum.clone());
+            let is_good =
+                Mark::parse(&changed).is_some() && Mark::is_right(&changed, checksum.clone());
             assert!(!is_good, "bit {bit}");
         }
     }
