@@ -18,26 +18,16 @@
 pub mod catalog;
 pub mod clock;
 pub mod disk;
-<<<<<<< HEAD
-
-=======
 pub mod flv;
->>>>>>> s13
 pub mod keeper;
 pub mod mp4;
 pub mod name;
 pub mod playback;
-<<<<<<< HEAD
-pub mod report;
-pub mod space;
-pub mod staging;
-=======
 pub mod recorder;
 pub mod report;
 pub mod space;
 pub mod staging;
 pub mod store;
->>>>>>> s13
 
 /// Milliseconds since 1970, UTC, by the wall clock.
 pub type WallMillis = u64;

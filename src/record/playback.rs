@@ -13,6 +13,7 @@
 
 pub mod file;
 pub mod plan;
+pub mod playlist;
 pub mod span;
 pub mod time;
 

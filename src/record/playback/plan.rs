@@ -100,6 +100,7 @@ pub fn plan(
 ) -> Result<Plan, NoPlan> {
     let mut plan: Option<Plan> = None;
     let (mut name, mut last) = (None, None);
+    let mut longest = 0;
     while let Some(entry) = recordings.file_after(stream, [from, to], name) {
         name = Some(entry.name);
         if entry.name.format() != Format::Mp4 {
@@ -122,7 +123,8 @@ pub fn plan(
         if count == MAX_FILES {
             return Err(NoPlan::TooManyFiles);
         }
-        let cost = PART_COST * (count + 1).next_power_of_two() + memory(&head.init);
+        longest = longest.max(found.longest);
+        let cost = PART_COST * (count + 1).next_power_of_two() + memory(&head.init, longest);
         if !pay(cost) {
             return Err(NoPlan::NoMemory);
         }
@@ -139,9 +141,12 @@ pub fn plan(
     plan.ok_or(NoPlan::Nothing)
 }
 
-fn memory(init: &InitMoov) -> usize {
+/// The number of bytes that a span occupies besides its parts: the tracks twice, a `moof`, and a piece of
+/// a table that is made from it.
+fn memory(init: &InitMoov, moof_len: u32) -> usize {
     let tracks = [&init.video, &init.audio].into_iter().flatten();
-    tracks.map(|track| track.sample_description.len()).sum()
+    let tracks: usize = tracks.map(|track| track.sample_description.len()).sum();
+    2 * tracks + moof_len as usize * 3 / 2
 }
 
 /// The wanted fragments of a file.
@@ -149,6 +154,8 @@ struct FoundPart {
     first: Fragment,
     last: Fragment,
     totals: Totals,
+    /// The length of the longest `moof`.
+    longest: u32,
     /// The first and the last fragment of each track.
     of_tracks: [Option<(Fragment, Fragment)>; 2],
 }
@@ -181,6 +188,7 @@ fn find(
                 first: found,
                 last: found,
                 totals: Totals::default(),
+                longest: 0,
                 of_tracks: [None; 2],
             });
         }
@@ -189,6 +197,7 @@ fn find(
         };
         part.last = found;
         part.totals.add(note);
+        part.longest = part.longest.max(note.moof_len);
         for (of_track, medium) in part.of_tracks.iter_mut().zip(TRACKS) {
             if samples(note, medium) > 0 {
                 let first = of_track.map_or(found, |(first, _)| first);

@@ -51,5 +51,6 @@ pub(super) fn reply(
         response,
         range,
         body,
+        _paid: None,
     })
 }
