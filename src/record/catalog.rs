@@ -269,7 +269,7 @@ impl Catalog {
     }
 
     /// Returns the highest number of a boot among the files; 0 if there is none.
-    fn boots(&self) -> u16 {
+    pub fn boots(&self) -> u16 {
         let files = self.streams.values();
         files.map(Files::boots).max().unwrap_or_default()
     }

@@ -143,6 +143,10 @@ impl ServerBuilder {
             shared,
             listeners: Vec::new(),
         };
+        let recordings = &server.shared.recordings;
+        recordings
+            .begin(&server.shared)
+            .map_err(|error| failed(StartErrorKind::Thread, Some(error)))?;
         for listener in listeners {
             let accepting = Arc::clone(&listener);
             let thread = listener::spawn(accepting, Arc::clone(&server.shared))
