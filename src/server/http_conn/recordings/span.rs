@@ -1,6 +1,8 @@
 //! Spans of a stream's recordings: as one MP4 file, and as an HLS playlist.
 
-use super::{Bytes, Exchange, bad, disk_failed, has_parameter, not_recorded, time_of, with_file_name};
+use super::{
+    Bytes, Exchange, bad, disk_failed, has_parameter, not_recorded, time_of, with_file_name,
+};
 use crate::http::{Response, Status, conditions, percent, query};
 use crate::live::hls::playlist::{CONTENT_TYPE, MAX_QUERY_LEN};
 use crate::record::WallMillis;
@@ -158,7 +160,9 @@ fn refusal(exchange: &Exchange<'_>, key: &StreamKey, why: NoPlan) -> Response {
             Status::UnsupportedMediaType,
             "recorded as FLV, which is only there as whole files: /recordings/APP/NAME/FILE",
         ),
-        NoPlan::TooManyFiles => bad(&format!("there are more than {MAX_FILES} files in that time")),
+        NoPlan::TooManyFiles => bad(&format!(
+            "there are more than {MAX_FILES} files in that time"
+        )),
         NoPlan::NoMemory => super::super::no_memory(),
         NoPlan::Disk(error) => disk_failed(exchange, key, &error),
     }
