@@ -14,6 +14,26 @@ pub fn fields(seconds: u64) -> [u64; 6] {
     [year, month, day, hour, minute, second]
 }
 
+/// Returns the seconds since 1970 of year, month, day, hour, minute and second, UTC; `None` if there is no
+/// such time, or if it is before 1970 or after 9999.
+pub fn seconds(time: [u64; 6]) -> Option<u64> {
+    let [year, month, day, hour, minute, second] = time;
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || day > 31 {
+        return None;
+    }
+    // As in `date`: years and their months begin in March.
+    let year = if month > 2 { year } else { year - 1 };
+    let month = (month + 9) % 12;
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day;
+    let days = days.checked_sub(719_468 + 1)?;
+    let of_day = hour
+        .checked_mul(3600)?
+        .checked_add(minute.checked_mul(60)?)?;
+    let seconds = (days * 86_400).checked_add(of_day)?.checked_add(second)?;
+    // Fields that are too large make another time.
+    (fields(seconds) == time).then_some(seconds)
+}
+
 /// Returns year, month and day of a number of days since 1970.
 ///
 /// Years begin in March, so that the leap day is at their end, and come in eras of 400 years, which all
@@ -52,6 +72,7 @@ mod tests {
             (253_402_300_799, "9999-12-31T23:59:59"),
         ] {
             assert_eq!(date_and_time(seconds, 'T'), expected);
+            assert_eq!(super::seconds(fields(seconds)), Some(seconds));
         }
     }
 
@@ -67,6 +88,8 @@ mod tests {
                 _ => false,
             };
             assert!(follows, "{last:?} {:?}", [year, month, day]);
+            let expected = Some(days * 86_400);
+            assert_eq!(seconds([year, month, day, 0, 0, 0]), expected);
             last = [year, month, day];
         }
         assert_eq!(last, [2370, 1, 1]);

@@ -37,6 +37,7 @@ macro_rules! settings {
 mod access;
 mod host;
 mod network;
+mod record;
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -47,6 +48,7 @@ pub use access::{Access, Key, Scope, Secret, User, parse_api_key};
 pub use host::parse_host_name;
 pub use network::Network;
 pub(crate) use network::{Shown, is_private, one_client};
+pub use record::{Record, RecordFormat, parse_recorded};
 
 /// The port that RTMP clients use by default.
 pub const RTMP_PORT: u16 = 1935;
@@ -119,6 +121,8 @@ settings! {
         handshake_timeout: Duration = Duration::from_secs(10),
         /// The time from the handshake to publish or play.
         command_timeout: Duration = Duration::from_secs(15),
+        /// What is recorded, and where.
+        record: Record = Record::default(),
     }
 }
 

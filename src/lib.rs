@@ -66,8 +66,12 @@
 //! or clocks. Modules that aren't listed here are public only for the program `brooklet` and the tests,
 //! and may change at any time.
 
-// A build without HTTP doesn't use all functions of access rules, connections and streams.
-#![cfg_attr(not(feature = "http"), allow(dead_code, unused_imports))]
+// A build without HTTP doesn't use all functions of access rules, connections and streams; one without
+// recordings has no use for some others.
+#![cfg_attr(
+    not(all(feature = "http", feature = "record")),
+    allow(dead_code, unused_imports)
+)]
 
 #[doc(hidden)]
 pub mod allowance;
@@ -80,7 +84,7 @@ pub mod http;
 pub mod live;
 pub mod media;
 mod medium;
-#[cfg(feature = "record")]
+#[cfg_attr(not(feature = "record"), path = "no_record.rs")]
 #[doc(hidden)]
 pub mod record;
 pub mod rtmp;
@@ -91,16 +95,18 @@ mod status;
 pub use config::Config;
 pub use live::Millis;
 pub use live::arena::Arena;
-pub use live::finding::Finding;
+pub use live::finding::{Finding, RecordingTrouble};
 pub use live::out::join::Join;
 pub use live::report::{Delivered, StreamReport, Totals, TrackReport, Viewers};
 pub use live::tracks::Tracks;
 pub use media::Medium;
+pub use record::report::{DiskReport, DiskState, RecordingReport, RecordingState};
 pub use rtmp::amf::Properties;
 pub use rtmp::amf0::Value;
 pub use rtmp::stream_key::StreamKey;
 pub use server::handler::{Client, Handler, Protocol, Refusal, StreamRequest};
 pub use server::{
-    Attached, Detached, Server, ServerBuilder, StartError, StartErrorKind, StreamMessage,
+    Attached, Detached, Server, ServerBuilder, StartError, StartErrorKind, StartRefused,
+    StreamMessage,
 };
 pub use status::{ConnectionReport, StreamStatus};

@@ -35,7 +35,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("status", &["rtmp", "media", "live", "config", "record"]),
     (
         "server",
-        &["rtmp", "media", "http", "live", "config", "record", "status"],
+        &[
+            "rtmp", "media", "http", "live", "config", "record", "status",
+        ],
     ),
     ("program", &["live", "config", "server"]),
 ];

@@ -129,7 +129,7 @@ const KEY: &str = "KEY or NAME=KEY, with a key of 4 to 128 letters (A-Z, a-z), d
 const NAME: &str = "KEY or NAME=KEY, with the name of a stream such as live/door, or live/* for all \
                     that begin with live/";
 
-/// The streams that a key is for.
+/// The streams that a key or a rule is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// All streams.
@@ -141,7 +141,8 @@ pub enum Scope {
 }
 
 impl Scope {
-    fn parse(text: &str) -> Option<Scope> {
+    /// Parses the name of a stream, or `app/*`.
+    pub(super) fn parse(text: &str) -> Option<Scope> {
         if text.contains('?') {
             return None;
         }
@@ -155,6 +156,11 @@ impl Scope {
         }
     }
 
+    /// Whether a stream is one of these.
+    pub(super) fn contains(&self, stream: &StreamKey) -> bool {
+        self.match_len(stream.as_str()).is_some()
+    }
+
     /// Returns the length of the part of `name` that the scope determines, if it matches; for a whole
     /// name, the maximum.
     fn match_len(&self, name: &str) -> Option<usize> {
@@ -162,6 +168,16 @@ impl Scope {
             Scope::All => Some(0),
             Scope::Under(app) => name.starts_with(app.as_str()).then_some(app.len()),
             Scope::Stream(key) => (key.as_str() == name).then_some(usize::MAX),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Scope::All => f.write_str("*"),
+            Scope::Under(app) => write!(f, "{app}*"),
+            Scope::Stream(key) => f.write_str(key.as_str()),
         }
     }
 }

@@ -95,6 +95,8 @@ pub enum Method {
     Head,
     /// OPTIONS: requests the allowed methods.
     Options,
+    /// POST: begins something.
+    Post,
     /// DELETE: removes a resource.
     Delete,
     /// A method that this server doesn't know.
@@ -153,6 +155,7 @@ impl<'a> Head<'a> {
             Some("GET") => Method::Get,
             Some("HEAD") => Method::Head,
             Some("OPTIONS") => Method::Options,
+            Some("POST") => Method::Post,
             Some("DELETE") => Method::Delete,
             _ => Method::Other,
         };

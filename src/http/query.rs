@@ -27,6 +27,20 @@ pub fn value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     })
 }
 
+/// Parses a duration in ms, such as `10s`, `500ms` or `1m`. The unit is seconds unless it is given.
+pub fn duration(text: &str) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit());
+    let (digits, unit) = text.split_at(end.unwrap_or(text.len()));
+    let ms = match unit {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(ms)
+}
+
 fn value_of<'a>(parameter: &'a str, name: &str) -> Option<&'a str> {
     let (found, value) = parameter.split_once('=')?;
     (found == name).then_some(value)
@@ -72,6 +86,30 @@ mod tests {
             ("note=%26key%3Da", None),
         ] {
             assert_eq!(value(query, "key").as_deref(), found, "{query}");
+        }
+    }
+
+    #[test]
+    fn durations_have_units() {
+        for (text, ms) in [
+            ("10s", Some(10_000)),
+            ("10", Some(10_000)),
+            ("500ms", Some(500)),
+            ("2m", Some(120_000)),
+            ("1h", Some(3_600_000)),
+            ("0", Some(0)),
+            ("", None),
+            ("s", None),
+            ("-1s", None),
+            ("+1s", None),
+            ("1.5s", None),
+            ("10 s", None),
+            ("10S", None),
+            ("18446744073709551615ms", Some(u64::MAX)),
+            ("18446744073709551615", None),
+            ("99999999999999999999s", None),
+        ] {
+            assert_eq!(duration(text), ms, "{text}");
         }
     }
 

@@ -39,6 +39,7 @@ statuses! {
     NotFound = 404, "Not Found";
     MethodNotAllowed = 405, "Method Not Allowed";
     RequestTimeout = 408, "Request Timeout";
+    Conflict = 409, "Conflict";
     ContentTooLarge = 413, "Content Too Large";
     UnsupportedMediaType = 415, "Unsupported Media Type";
     RangeNotSatisfiable = 416, "Range Not Satisfiable";

@@ -5,13 +5,20 @@
 //! /live/door.flv .mp4  its media                 /live/door/frame.mp4    its newest keyframe
 //! /live/door.m3u8      its playlists             /live/door/media.m3u8
 //! /live/door/1a2b3c4d-0.mp4  -7.m4s  -7.2.m4s    the files that these list
+//! /recordings/live/door/2026-11-28T11-30-00Z.mp4 a file of the stream's recordings
+//! /recordings/live/door.mp4?from=...  .m3u8      its recordings from a time on, as one file or playlist
 //! /api/v1/streams  /metrics  /healthz  /stat     the server's state
+//! /api/v1/recordings                             the list of recordings
+//! /api/v1/streams/live/door/recording            begins or ends the recording of a stream
 //! /page/app.js  /live/page/app.js                the files of the page
 //! ```
 //!
 //! A path of two or more parts is the page of a stream, even if the stream doesn't exist: the page waits
 //! for it. The exception is a last part with the extension of another kind of file. A path of one part
 //! is a page only while such a stream exists, which isn't known in this module.
+//!
+//! A stream may have a name that begins with `recordings/`. Its media and its playlist stay where those of
+//! other streams are: the parameter `from` alone makes these paths that of a recording.
 //!
 //! A path is split at its slashes, then each part is decoded once: an encoded slash would be part of a
 //! name, which isn't allowed. No route is the name of a file on disk.
@@ -43,6 +50,16 @@ pub enum Route {
     Connections,
     /// One connection, by its number.
     Connection(u64),
+    /// The recordings, as JSON.
+    Recordings,
+    /// A file of a stream's recordings, by its name. Only the form of the name has been checked.
+    RecordedFile(StreamKey, String),
+    /// What was recorded of a stream from a time on, as one file.
+    RecordedSpan(StreamKey),
+    /// The same, as a playlist.
+    RecordedPlaylist(StreamKey),
+    /// The recording of a stream, to begin or end it.
+    Recording(StreamKey),
     /// Metrics for Prometheus.
     Metrics,
     /// The streams, in the format of nginx-rtmp.
@@ -99,6 +116,28 @@ fn after_life(name: &str) -> Option<&str> {
     (life.len() == 8 && life.bytes().all(is_digit)).then_some(rest)
 }
 
+/// The part before the names of recordings.
+const RECORDINGS: &str = "recordings/";
+
+/// Whether a name has the form of a recorded file: `2026-11-28T11-30-00Z.mp4`, `2026-11-28T11-30-00Z_2.flv`
+/// or `0000-boot0003-000765s.mp4`.
+fn is_recorded_file(name: &str) -> bool {
+    let is_like = |pattern: &str| {
+        let mut pairs = pattern.bytes().zip(name.bytes());
+        pattern.len() < name.len()
+            && pairs.all(|(pattern, byte)| match pattern {
+                b'0' => byte.is_ascii_digit(),
+                letter => byte == letter,
+            })
+    };
+    let is_of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let stem = name
+        .strip_suffix(".mp4")
+        .or_else(|| name.strip_suffix(".flv"));
+    stem.is_some_and(|stem| stem.chars().all(is_of_name))
+        && (is_like("0000-00-00T00-00-00Z") || is_like("0000-boot0"))
+}
+
 /// Parses a decimal number without leading zeros.
 fn number(digits: &str) -> Option<u64> {
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -117,6 +156,7 @@ impl Route {
             "" => return Ok(Route::Home),
             "api/v1/streams" => return Ok(Route::Streams),
             "api/v1/connections" => return Ok(Route::Connections),
+            "api/v1/recordings" => return Ok(Route::Recordings),
             "metrics" => return Ok(Route::Metrics),
             "stat" => return Ok(Route::Stat),
             "healthz" => return Ok(Route::Health),
@@ -140,6 +180,10 @@ impl Route {
             return Err(NOT_FOUND);
         }
         if let Some(rest) = path.strip_prefix("api/v1/") {
+            let stream = rest.strip_prefix("streams/");
+            if let Some(stream) = stream.and_then(|path| path.strip_suffix("/recording")) {
+                return Ok(Route::Recording(key(stream)?));
+            }
             let id = rest.strip_prefix("connections/").and_then(number);
             return id.map(Route::Connection).ok_or(NOT_FOUND);
         }
@@ -161,9 +205,32 @@ impl Route {
             Ok(Route::Player(key(&path)?))
         }
     }
+
+    /// Returns the route of a request with this path, as it was sent, and with or without the parameter
+    /// `from`.
+    pub fn of_request(path: &str, has_from: bool) -> Result<Route, Rejected> {
+        let route = Route::of(path)?;
+        let recorded = |stream: &StreamKey| {
+            let name = stream.as_str().strip_prefix(RECORDINGS);
+            name.filter(|_| has_from).map(key)
+        };
+        Ok(match &route {
+            Route::Media(stream, Container::Mp4) => recorded(stream)
+                .transpose()?
+                .map_or(route, Route::RecordedSpan),
+            Route::Playlist(stream) => recorded(stream)
+                .transpose()?
+                .map_or(route, Route::RecordedPlaylist),
+            _ => route,
+        })
+    }
 }
 
 fn below_a_stream(stream: &str, last: &str) -> Option<Result<Route, Rejected>> {
+    let recorded = stream.strip_prefix(RECORDINGS);
+    if let Some(recorded) = recorded.filter(|_| is_recorded_file(last)) {
+        return Some(key(recorded).map(|key| Route::RecordedFile(key, last.to_owned())));
+    }
     let route: fn(StreamKey) -> Route = match last {
         "frame.mp4" => Route::Frame,
         "index.m3u8" => Route::Playlist,

@@ -9,10 +9,14 @@
 //! A cut is complete when the next keyframe is in the log, or when it is long enough without one. Nothing
 //! is copied before it is complete; then the recorder copies its samples piece by piece.
 
+pub(in crate::live) mod eras;
+pub(in crate::live) mod find;
+
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::Millis;
+pub use super::hls::reader::Evicted;
 use super::kind::Kind;
 use super::preamble::Preamble;
 use super::tracks::Tracks;

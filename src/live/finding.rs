@@ -18,6 +18,8 @@ pub(super) const MISSING_TRACK: usize = 1;
 pub(super) const NETWORK_GAPS: usize = 5;
 pub(super) const MEMORY: usize = 6;
 pub(super) const MISSING_HEADER: usize = 8;
+/// The kind that the doctor doesn't keep: the stream does, since it isn't the publisher's fault.
+const RECORDING: usize = KINDS;
 
 /// A problem with a publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +89,56 @@ pub enum Finding {
         /// Whether recovery points arrive.
         has_recovery_points: bool,
     },
+    /// The stream isn't recorded as it should be.
+    Recording(RecordingTrouble),
+}
+
+/// A problem with the recording of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordingTrouble {
+    /// The recorder is this far behind the stream, in ms, because the disk is slow.
+    Behind(u32),
+    /// The disk is full, and nothing may be deleted.
+    DiskFull,
+    /// The folder of the recordings or its disk is gone.
+    DiskGone,
+    /// The disk can only be read.
+    ReadOnly,
+    /// The disk fails to read or write.
+    Failing,
+    /// The format that was chosen can't hold the stream's codecs.
+    NoFormat,
+}
+
+impl RecordingTrouble {
+    /// What is wrong and what to do about it, as a sentence for people.
+    fn text(self) -> &'static str {
+        match self {
+            RecordingTrouble::Behind(_) => {
+                "behind the stream: the disk is too slow, and what doesn't fit into memory until \
+                 then will be missing. Use a faster card or disk, or lower the encoder's bit rate"
+            }
+            RecordingTrouble::DiskFull => {
+                "not recorded: the disk is full, and no recording is left that may be deleted. \
+                 Free some space, or lower --record-free"
+            }
+            RecordingTrouble::DiskGone => {
+                "not recorded: the folder of the recordings, or the disk it was on, is gone. \
+                 Connect and mount it again: recording then goes on by itself"
+            }
+            RecordingTrouble::ReadOnly => {
+                "not recorded: the disk can only be read, as cards do that wear out. Mount it for \
+                 writing, or replace it"
+            }
+            RecordingTrouble::Failing => {
+                "not recorded: the disk fails to read or write. Check its connection, or replace it"
+            }
+            RecordingTrouble::NoFormat => {
+                "not recorded: the format that was chosen has no place for the stream's codecs. \
+                 Set --record-format auto"
+            }
+        }
+    }
 }
 
 /// A jump of the timestamps that was corrected.
@@ -151,6 +203,8 @@ impl Finding {
             Finding::Pace(_) => (7, "clock"),
             Finding::MissingHeader { .. } => (MISSING_HEADER, "missing-header"),
             Finding::NoStart { .. } => (9, "no-start"),
+            Finding::Recording(RecordingTrouble::Behind(_)) => (RECORDING, "recording-behind"),
+            Finding::Recording(_) => (RECORDING, "recording-stopped"),
         }
     }
 
@@ -316,6 +370,12 @@ impl fmt::Display for Finding {
                  has a source and is running",
                 EXAMINATION / 1000
             ),
+            Finding::Recording(trouble) => {
+                if let RecordingTrouble::Behind(ms) = trouble {
+                    write!(f, "the recording is {} s ", Tenths(ms.into()))?;
+                }
+                f.write_str(trouble.text())
+            }
         }
     }
 }

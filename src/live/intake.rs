@@ -25,6 +25,7 @@ mod samples;
 use std::sync::Arc;
 
 use super::capabilities::Capabilities;
+use super::cut::eras::Eras;
 use super::finding::{Finding, Pace};
 use super::hls::Hls;
 use super::kept::Kept;
@@ -80,6 +81,8 @@ pub(super) struct Store<'a> {
 pub(super) struct Intake {
     preamble: Arc<Preamble>,
     pub(super) tracks: Arc<Tracks>,
+    /// Which tracks and headers apply to which messages.
+    pub(super) eras: Eras,
     offered: Offered,
     /// The publisher's payment for headers and metadata on the heap, and for decoder configurations.
     paid: Option<Taken>,
@@ -135,6 +138,7 @@ impl Intake {
         self.paid = allowance.take(0).ok();
         self.config_cost = 0;
         self.publish = Publish::default();
+        self.eras.close();
         self.clock.begin_publish();
         self.arrivals.begin_publish(now);
     }
@@ -278,6 +282,7 @@ impl Intake {
         parts: impl Iterator<Item = &'a [u8]> + Clone,
         store: &mut Store<'_>,
     ) -> Appended {
+        self.note_era(store.log);
         let was_joinable = store.log.join_point().is_some();
         let Ok(number) = store.log.append(meta, parts.clone()) else {
             let len: usize = parts.map(<[u8]>::len).sum();
@@ -290,6 +295,13 @@ impl Intake {
         self.note_eviction(was_joinable, store.log);
         self.note_sample(number, store);
         Appended::Stored
+    }
+
+    /// Notes the tracks and headers that apply to the next message.
+    fn note_era(&mut self, log: &Log) {
+        let are_known = self.are_tracks_known();
+        let (tracks, preamble) = (&self.tracks, &self.preamble);
+        self.eras.note(tracks, preamble, log.end(), are_known);
     }
 
     /// Notifies HLS of a message that was appended.

@@ -242,10 +242,18 @@ impl Life {
     }
 
     /// Returns the next step. HLS viewers are expected to stay for `hls_for` ms; 0 if there are none.
-    pub(super) fn step(&self, has_subscribers: bool, hls_for: Millis, now: Millis) -> LifeStep {
+    /// A recorder waits for the publisher to return, but doesn't keep an idle or ended stream.
+    pub(super) fn step(
+        &self,
+        has_subscribers: bool,
+        has_recorder: bool,
+        hls_for: Millis,
+        now: Millis,
+    ) -> LifeStep {
         let has_audience = has_subscribers || hls_for > 0;
         match self.phase {
-            LifePhase::Idle | LifePhase::Awaited(_) if !has_audience => LifeStep::Close,
+            LifePhase::Idle if !has_audience => LifeStep::Close,
+            LifePhase::Awaited(_) if !has_audience && !has_recorder => LifeStep::Close,
             LifePhase::Idle | LifePhase::Live(_) => LifeStep::Stay(None),
             LifePhase::Awaited(grace) => {
                 let mut until = grace.until;
@@ -257,7 +265,7 @@ impl Life {
                     return LifeStep::End;
                 }
                 // HLS viewers are only noticed when they send a request.
-                let look = (!has_subscribers).then(|| now + hls_for);
+                let look = (!has_subscribers && !has_recorder).then(|| now + hls_for);
                 LifeStep::Stay(Some(look.map_or(until, |look| look.min(until))))
             }
             LifePhase::Tail {

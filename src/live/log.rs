@@ -110,6 +110,8 @@ pub struct Log {
     awaited_from: u64,
     /// Messages from this one on are kept, however old they are.
     kept_from: u64,
+    /// Messages from this one on are kept for recorders, however old they are, while blocks are free.
+    read_from: u64,
     /// Of the kept messages, those before this one are for future viewers. `None`: all of them are for
     /// present viewers.
     spare_to: Option<u64>,
@@ -141,6 +143,7 @@ impl Log {
             needed_from: 0,
             awaited_from: u64::MAX,
             kept_from: u64::MAX,
+            read_from: u64::MAX,
             spare_to: None,
             video_frames: 0,
             audio_frames: 0,

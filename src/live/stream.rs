@@ -11,12 +11,13 @@
 mod audience;
 mod hls;
 mod publish;
+mod recording;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, TryLockError};
 
 use super::arena::{Arena, Holder};
-use super::finding::Finding;
+use super::finding::{Finding, RecordingTrouble};
 use super::hls::{FEW_LEN, Hls, HlsViewer};
 pub use super::intake::Appended;
 use super::intake::{Intake, Store, TRACKS_COST};
@@ -32,10 +33,12 @@ use crate::media::TrackInfo;
 use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use audience::Audience;
+use recording::Readers;
+pub use recording::RecordPlace;
 
 /// The heap memory of a stream besides its blocks, in bytes: its state, its entry in the table, and
 /// its lists. Its name is counted separately.
-pub const STREAM_COST: usize = 2336;
+pub const STREAM_COST: usize = 2464;
 
 const _: () = assert!(size_of::<Stream>() + size_of::<StreamState>() + 128 <= STREAM_COST);
 
@@ -54,6 +57,9 @@ pub struct StreamSettings {
     pub max_lag: Millis,
     /// The maximum time that messages may wait for others before they are sent together, in ms.
     pub batch: Millis,
+    /// How long the newest messages are kept for pre-roll and for requests of the last seconds, in ms,
+    /// while blocks are free.
+    pub kept: Millis,
     /// Whether HLS is served, so that segments for a playlist are kept while memory is free.
     pub is_hls_served: bool,
     /// The buffers of pumps.
@@ -112,6 +118,9 @@ struct StreamState {
     log: Log,
     audience: Audience,
     hls: Hls,
+    /// What is wrong with the recording of the stream. Kept here, since it outlives a publish.
+    recording_trouble: Option<RecordingTrouble>,
+    readers: Readers,
 }
 
 impl Stream {
@@ -127,6 +136,8 @@ impl Stream {
                 log: Log::new(settings.arena.clone(), settings.history),
                 audience: Audience::new(settings.batch, settings.max_lag, settings.desks.clone()),
                 hls: Hls::new(settings.is_hls_served),
+                recording_trouble: None,
+                readers: Readers::new(settings.kept),
             })),
             changed: Signal::default(),
             grown: Signal::default(),
@@ -231,6 +242,11 @@ impl Stream {
         (is_there && has_any).then(|| presentation.content_type())
     }
 
+    /// Whether the stream has ended: another one with its name will be another stream.
+    pub fn has_ended(&self) -> bool {
+        lock(&self.state).life.has_ended()
+    }
+
     /// Whether the stream is published.
     pub fn is_live(&self) -> bool {
         lock(&self.state).life.is_live()
@@ -243,11 +259,19 @@ impl Stream {
         subscriber.or_else(|| state.hls.viewer_after(id, now))
     }
 
+    /// Notes what is wrong with the recording of the stream, for its list of findings; `None` if it is
+    /// fine, or has ended. Returns whether the trouble is of another kind than before, so that the
+    /// recorder has to log it.
+    pub fn set_recording_trouble(&self, trouble: Option<RecordingTrouble>) -> bool {
+        let old = std::mem::replace(&mut lock(&self.state).recording_trouble, trouble);
+        old.as_ref().map(std::mem::discriminant) != trouble.as_ref().map(std::mem::discriminant)
+    }
+
     /// A report on the stream and its receivers.
     pub fn report(&self, now: Millis) -> StreamReport {
         let state = lock(&self.state);
         let publisher = state.life.publisher();
-        let report = StreamReport {
+        let mut report = StreamReport {
             is_live: publisher.is_some(),
             publishes: state.life.generation,
             publisher: publisher.map(|publisher| (publisher.connection, publisher.address)),
@@ -255,6 +279,8 @@ impl Stream {
             hls_viewers: state.hls.viewer_count(now),
             ..state.intake.report(now)
         };
+        let trouble = state.recording_trouble.map(Finding::Recording);
+        report.findings.extend(trouble);
         state.audience.complete(report, &state.log, now)
     }
 }
@@ -300,7 +326,9 @@ impl StreamState {
     /// Returns the next step in the stream's life.
     fn step(&self, now: Millis) -> LifeStep {
         let hls_for = self.hls.watched_for(now);
-        self.life.step(self.audience.len() > 0, hls_for, now)
+        let has_recorder = self.readers.has_recorder();
+        self.life
+            .step(self.audience.len() > 0, has_recorder, hls_for, now)
     }
 
     fn end(&mut self, over: Over, now: Millis) {

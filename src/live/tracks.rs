@@ -38,7 +38,7 @@ pub struct Tracks {
 
 impl Tracks {
     /// Whether receivers notice no difference between the two.
-    pub(super) fn is_same_as(&self, other: &Tracks) -> bool {
+    pub fn is_same_as(&self, other: &Tracks) -> bool {
         self.presentation == other.presentation
             && self.video == other.video
             && self.audio == other.audio

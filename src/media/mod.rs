@@ -38,6 +38,7 @@ pub mod codec;
 pub mod decimal;
 pub mod error;
 pub mod flac;
+pub mod flv;
 pub mod hevc;
 pub mod mp3;
 pub mod mp4;

@@ -20,6 +20,9 @@ pub(crate) fn explain(error: &StartError) -> String {
                 None => error.to_string(),
             }
         }
+        StartErrorKind::Record if cfg!(not(feature = "record")) => {
+            format!("{error}. Leave --record out")
+        }
         _ => error.to_string(),
     }
 }
@@ -55,6 +58,7 @@ mod tests {
     #[cfg(feature = "http")]
     use std::net::TcpListener;
 
+    use brooklet::config::Record;
     use brooklet::{Config, Server};
 
     use super::*;
@@ -94,6 +98,36 @@ mod tests {
         assert_eq!(
             explain(&Server::start(config).err().unwrap()),
             "cannot listen on 127.0.0.1:1: this build is without HTTP. Try --http off"
+        );
+    }
+
+    #[test]
+    #[cfg(not(feature = "record"))]
+    fn a_build_without_recording_says_how_to_do_without_it() {
+        let record = Record::default().dir(Some("/recordings".into()));
+        assert_eq!(
+            explain(
+                &Server::start(Config::default().record(record))
+                    .err()
+                    .unwrap()
+            ),
+            "cannot record: this build is without recording. Leave --record out"
+        );
+    }
+
+    #[test]
+    #[cfg(feature = "record")]
+    fn settings_of_recordings_that_make_no_sense_are_refused() {
+        let record = Record::default()
+            .dir(Some("/recordings".into()))
+            .timelapse(Some(1));
+        assert_eq!(
+            explain(
+                &Server::start(Config::default().record(record))
+                    .err()
+                    .unwrap()
+            ),
+            "cannot record: a time-lapse that isn't 2 to 10000 times as fast"
         );
     }
 

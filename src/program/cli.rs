@@ -7,6 +7,7 @@ mod access;
 mod listen;
 mod nearest;
 mod opt;
+mod record;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -18,6 +19,7 @@ use brooklet::live::out::join::Join;
 use lexopt::Arg;
 use nearest::nearest;
 use opt::{Kind, Opt, PREFIX, variable_name};
+use record::RECORD;
 
 /// The parsed command line.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +52,7 @@ const SIZE: &str = "a size such as 32M or 512K";
 const TIME: &str = "a time such as 2s, 500ms or 1m, at most a day";
 const COUNT: &str = "a number of at least 1";
 
-/// The options other than those for access.
+/// The options other than those of recording and access.
 const OPTIONS: &[Opt] = &[
     Opt {
         name: "rtmp",
@@ -225,7 +227,7 @@ const OPTIONS: &[Opt] = &[
 
 /// All options, in the order of the help text.
 fn options() -> impl Iterator<Item = &'static Opt> {
-    OPTIONS.iter().chain(LISTS)
+    OPTIONS.iter().chain(RECORD).chain(LISTS)
 }
 
 /// The value of `--max-lag` until it is given. It isn't a valid argument.
@@ -282,6 +284,7 @@ pub(crate) fn parse(
     }
     understood?;
     settle_max_lag(&mut settings.config)?;
+    record::settle(&settings.config.record)?;
     Ok(Request::Serve(settings))
 }
 
@@ -422,6 +425,7 @@ fn parse_size(text: &str) -> Option<u64> {
         "k" | "kb" | "kib" => 1 << 10,
         "m" | "mb" | "mib" => 1 << 20,
         "g" | "gb" | "gib" => 1 << 30,
+        "t" | "tb" | "tib" => 1 << 40,
         _ => return None,
     };
     number.checked_mul(factor)

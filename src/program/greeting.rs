@@ -4,10 +4,10 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use brooklet::Config;
-use brooklet::config::{Access, RTMP_PORT, Scope};
+use brooklet::config::{Access, RTMP_PORT, Record, Scope};
 use brooklet::live::arena::Arena;
 use brooklet::server::hosts::{host, page, reachable};
+use brooklet::{Config, DiskReport, DiskState};
 
 /// The number of streams in the example for memory, and their rate in Mbit/s.
 const STREAMS: usize = 4;
@@ -18,8 +18,13 @@ const APP: &str = "live";
 const NAME: &str = "cam";
 
 /// Returns the page to open, and the text to paste into OBS, ffmpeg and VLC, for each address at which
-/// the server can be reached. The server listens on `rtmp` and `http`.
-pub(crate) fn text(config: &Config, rtmp: &[SocketAddr], http: &[SocketAddr]) -> String {
+/// the server can be reached. The server listens on `rtmp` and `http`, and records on `disk`.
+pub(crate) fn text(
+    config: &Config,
+    rtmp: &[SocketAddr],
+    http: &[SocketAddr],
+    disk: Option<&DiskReport>,
+) -> String {
     let mut text = format!("brooklet {}\n", env!("CARGO_PKG_VERSION"));
     let _ = writeln!(text, "{}\n", memory_text(config));
     for (protocol, listening) in [("RTMP", rtmp), ("HTTP", http)] {
@@ -30,6 +35,11 @@ pub(crate) fn text(config: &Config, rtmp: &[SocketAddr], http: &[SocketAddr]) ->
     let publish = access_text("publish", &config.publish);
     let play = access_text("play", &config.play);
     let _ = writeln!(text, "publishing: {publish}\nplaying: {play}");
+    if let Some(dir) = &config.record.dir {
+        let what = recorded_text(&config.record);
+        let space = space_text(disk);
+        let _ = writeln!(text, "recording: {what}, in {}, {space}", dir.display());
+    }
     let mut pages = reachable_at(http);
     for (ip, port) in reachable_at(rtmp) {
         text.push('\n');
@@ -160,10 +170,89 @@ fn access_text(verb: &str, access: &Access) -> String {
     }
 }
 
+/// Describes which streams are recorded: "live/door, garage/*".
+fn recorded_text(record: &Record) -> String {
+    let mut words: Vec<_> = match &*record.streams {
+        scopes if scopes.contains(&Scope::All) => vec!["all streams".to_owned()],
+        scopes => scopes.iter().map(Scope::to_string).collect(),
+    };
+    if record.on_request {
+        words.push("what publishers ask for".to_owned());
+    } else if words.is_empty() {
+        words.push("what is asked for over HTTP".to_owned());
+    }
+    words.join(", ")
+}
+
+/// Describes the space for recordings: "12.3 GB free".
+fn space_text(disk: Option<&DiskReport>) -> String {
+    let Some(free) = disk.and_then(|disk| disk.free) else {
+        return "free space not known".to_owned();
+    };
+    let tenths = free / 100_000_000;
+    let state = match disk.map(|disk| disk.state) {
+        None | Some(DiskState::Fine) => String::new(),
+        Some(state) => format!(" ({})", state.name()),
+    };
+    format!("{}.{} GB free{state}", tenths / 10, tenths % 10)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use brooklet::config::{Key, Network, User};
+
+    /// The text of a server that records nothing.
+    fn text(config: &Config, rtmp: &[SocketAddr], http: &[SocketAddr]) -> String {
+        super::text(config, rtmp, http, None)
+    }
+
+    #[test]
+    fn recording_is_described_with_its_folder_and_the_space_in_it() {
+        let recording = |record: Record, disk: Option<DiskReport>| {
+            let record = record.dir(Some("/mnt/card".into()));
+            let config = Config::default().record(record);
+            let text = super::text(&config, &[], &[], disk.as_ref());
+            let line = text.lines().find(|line| line.starts_with("recording: "));
+            line.unwrap().to_owned()
+        };
+        let disk = |state| {
+            let mut disk = DiskReport::default();
+            disk.state = state;
+            disk.free = Some(12_399_999_999);
+            Some(disk)
+        };
+        let scopes = |names: &[&str]| {
+            let scopes = names.iter().map(|name| parse_recorded(name).unwrap());
+            Record::default().streams(scopes.collect())
+        };
+        for (record, disk, expected) in [
+            (
+                Record::default(),
+                None,
+                "recording: all streams, in /mnt/card, free space not known",
+            ),
+            (
+                scopes(&["live/door", "garage/*"]),
+                disk(DiskState::Fine),
+                "recording: live/door, garage/*, in /mnt/card, 12.3 GB free",
+            ),
+            (
+                scopes(&[]).on_request(true),
+                disk(DiskState::Full),
+                "recording: what publishers ask for, in /mnt/card, 12.3 GB free (disk full)",
+            ),
+            (
+                scopes(&[]),
+                None,
+                "recording: what is asked for over HTTP, in /mnt/card, free space not known",
+            ),
+        ] {
+            assert_eq!(recording(record, disk), expected);
+        }
+        let text = text(&Config::default(), &[], &[]);
+        assert!(!text.contains("recording"), "{text}");
+    }
+    use brooklet::config::{Key, Network, User, parse_recorded};
     use brooklet::live::arena::BLOCK_LEN;
 
     fn listening(addresses: &[&str]) -> Vec<SocketAddr> {

@@ -72,7 +72,8 @@ fn serve(config: Config) -> Result<(), String> {
     // Printed last, because a program that waits for these lines may use the server at once.
     if log::max_level() >= log::LevelFilter::Info {
         let (rtmp, http) = (server.rtmp_addresses(), server.http_addresses());
-        let greeting = greeting::text(&config, &rtmp, &http);
+        let disk = server.disk();
+        let greeting = greeting::text(&config, &rtmp, &http, disk.as_ref());
         // Printed on a separate thread: a stopped reader of standard output must not keep this thread
         // from seeing signals.
         let show = move || show(&greeting);

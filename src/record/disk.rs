@@ -3,10 +3,16 @@
 //! Paths are relative to the folder of the recordings: `live/door/2026-11-28T11-30-00Z.mp4`. Tests use a
 //! disk in memory that fails, fills up and loses power on command.
 
+mod failure;
+pub mod os;
+#[cfg(test)]
+pub mod sim;
+
 use std::io::{self, IoSlice};
 use std::path::Path;
 
 use super::WallMillis;
+pub use failure::Failure;
 
 /// A folder of recordings.
 pub trait Disk: Send + Sync {

@@ -22,7 +22,32 @@ pub(super) struct Call {
     pub(super) command: ClientCommand,
 }
 
-/// A command, with only the argument that matters to this server.
+/// The publish type: whether the publisher wants its stream recorded (7.2.2.6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PublishKind {
+    /// Not recorded; also if the type is missing or unknown.
+    #[default]
+    Live,
+    /// Recorded anew.
+    Record,
+    /// Recorded in continuation of what was recorded before.
+    Append,
+}
+
+impl PublishKind {
+    fn read(reader: &mut Reader<'_>) -> PublishKind {
+        match next(reader) {
+            Some(Token::String(name)) => match name.to_string_of(MAX_NAME_LEN).as_str() {
+                "record" => PublishKind::Record,
+                "append" => PublishKind::Append,
+                _ => PublishKind::Live,
+            },
+            _ => PublishKind::Live,
+        }
+    }
+}
+
+/// A command, with only the arguments that matter to this server.
 #[derive(Debug, PartialEq)]
 pub(super) enum ClientCommand {
     Connect(Connect),
@@ -33,8 +58,8 @@ pub(super) enum ClientCommand {
     FcSubscribe,
     GetStreamLength,
     CheckBandwidth,
-    /// A publish, with the stream name.
-    Publish(String),
+    /// A publish, with the stream name and the publish type.
+    Publish(String, PublishKind),
     /// A `play` or `play2`, with the stream name.
     Play(String),
     /// A deleteStream, with the message stream if it isn't the one on which the command came.
@@ -81,7 +106,10 @@ impl ClientCommand {
             "FCSubscribe" => ClientCommand::FcSubscribe,
             "getStreamLength" => ClientCommand::GetStreamLength,
             "_checkbw" => ClientCommand::CheckBandwidth,
-            "publish" => ClientCommand::Publish(argument.to_string_of(MAX_KEPT_NAME)),
+            "publish" => {
+                let name = argument.to_string_of(MAX_KEPT_NAME);
+                ClientCommand::Publish(name, PublishKind::read(&mut reader))
+            }
             "play" | "play2" => ClientCommand::Play(argument.to_string_of(MAX_KEPT_NAME)),
             "deleteStream" => ClientCommand::DeleteStream(id_of(argument)),
             "closeStream" => ClientCommand::CloseStream,
@@ -198,7 +226,8 @@ mod tests {
         let call = call(b"\x02\0\x07publish");
         assert_eq!((&*call.name, call.transaction_id), ("publish", 0.0));
         let name = String::new();
-        assert_eq!(call.command, ClientCommand::Publish(name));
+        let live = PublishKind::Live;
+        assert_eq!(call.command, ClientCommand::Publish(name, live));
     }
 
     #[test]

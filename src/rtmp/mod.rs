@@ -50,6 +50,7 @@ pub mod connect;
 pub mod data;
 mod dialect;
 pub mod error;
+pub mod file_metadata;
 pub mod flight_recorder;
 mod goodbye;
 pub mod handshake;

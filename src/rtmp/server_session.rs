@@ -39,6 +39,7 @@ use super::message::Control;
 use message_streams::{MessageStreams, StreamRole};
 use quotas::Quotas;
 
+pub use super::client_command::PublishKind;
 pub use super::connect::{
     ALL_BITS, AUDIO_OTHERS, Codecs, Connect, FOUR_CCS, MAX_FLASH_VER_LEN, MAX_URL_LEN,
     VIDEO_FOUR_CCS, VIDEO_OTHERS,

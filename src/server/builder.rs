@@ -13,6 +13,7 @@ use super::http_conn::{self, HlsSessions, Scratches, Waiters};
 use super::lines::Lines;
 use super::listener::{self, Listener};
 use super::rates::{Rates, Refused};
+use super::recording::Recordings;
 use super::start_error::{StartError, StartErrorKind};
 use super::{Server, Shared, addresses, is_memory_there, millis};
 use crate::allowance::Allowance;
@@ -20,6 +21,8 @@ use crate::config::Config;
 use crate::live::arena::Arena;
 use crate::live::stream::{Desks, StreamSettings};
 use crate::live::table::StreamTable;
+#[cfg(feature = "record")]
+use crate::record::playback;
 
 /// One in this many bytes of the memory isn't for media, but pays for additional streams of connections.
 /// A mebibyte of memory pays for a dozen of them.
@@ -31,6 +34,8 @@ pub struct ServerBuilder {
     config: Config,
     handler: Option<Arc<dyn Handler>>,
     arena: Option<Arena>,
+    #[cfg(feature = "record")]
+    library: Option<playback::Recordings>,
 }
 
 impl ServerBuilder {
@@ -39,6 +44,8 @@ impl ServerBuilder {
             config,
             handler: None,
             arena: None,
+            #[cfg(feature = "record")]
+            library: None,
         }
     }
 
@@ -66,13 +73,24 @@ impl ServerBuilder {
         ServerBuilder { arena, ..self }
     }
 
+    /// Plays these recordings to the clients that may play their streams.
+    #[cfg(feature = "record")]
+    #[doc(hidden)]
+    pub fn recordings(self, recordings: playback::Recordings) -> ServerBuilder {
+        let library = Some(recordings);
+        ServerBuilder { library, ..self }
+    }
+
     /// Claims the memory, opens the listening sockets and starts to serve.
     pub fn start(self) -> Result<Server, StartError> {
         let ServerBuilder {
             config,
             handler,
             arena,
+            #[cfg(feature = "record")]
+            library,
         } = self;
+        check_recording(&config)?;
         let (arena, common) = match arena {
             // All of it is for media, so each connection pays for all of its streams from its own
             // allowance.
@@ -86,6 +104,7 @@ impl ServerBuilder {
             history: millis(config.history),
             max_lag: millis(config.effective_max_lag()),
             batch: millis(config.batch),
+            kept: 0,
             is_hls_served: !config.http.is_empty(),
             desks: Desks::default(),
         };
@@ -104,6 +123,7 @@ impl ServerBuilder {
             lines: Lines::default(),
             guard: Guard::new(&config),
             handler: handler.unwrap_or_else(|| Arc::new(AcceptAll)),
+            recordings: Recordings::new(&config.record),
             hls_sessions,
             rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
             http_addresses: addresses(&listeners, Protocol::Http),
@@ -112,12 +132,18 @@ impl ServerBuilder {
             epoch: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             started: Instant::now(),
+            #[cfg(feature = "record")]
+            library,
             config,
         });
         let mut server = Server {
             shared,
             listeners: Vec::new(),
         };
+        let recordings = &server.shared.recordings;
+        recordings
+            .begin(&server.shared)
+            .map_err(|error| failed(StartErrorKind::Thread, Some(error)))?;
         for listener in listeners {
             let accepting = Arc::clone(&listener);
             let thread = listener::spawn(accepting, Arc::clone(&server.shared))
@@ -130,6 +156,22 @@ impl ServerBuilder {
 
 fn failed(kind: StartErrorKind, source: Option<io::Error>) -> StartError {
     StartError { kind, source }
+}
+
+/// Refuses settings of recordings with which this build can't record.
+fn check_recording(config: &Config) -> Result<(), StartError> {
+    let record = &config.record;
+    let error = if record.dir.is_none() {
+        return Ok(());
+    } else if cfg!(not(feature = "record")) {
+        let why = "this build is without recording";
+        io::Error::new(io::ErrorKind::Unsupported, why)
+    } else if let Some(why) = record.error() {
+        io::Error::new(io::ErrorKind::InvalidInput, why)
+    } else {
+        return Ok(());
+    };
+    Err(failed(StartErrorKind::Record, Some(error)))
 }
 
 /// Listens on all addresses of a configuration.

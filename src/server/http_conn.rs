@@ -17,6 +17,10 @@ mod exchange;
 mod hls;
 mod input;
 mod keyframe;
+mod ranged;
+mod record;
+#[cfg_attr(not(feature = "record"), path = "http_conn/no_recordings.rs")]
+mod recordings;
 mod scratch;
 mod sending;
 mod status;
@@ -267,6 +271,7 @@ impl Connection {
             }
             Reply::Status(text) => text.write(&mut writer)?,
             Reply::Hls(task) => task.run(&mut writer, &self.allowance)?,
+            Reply::Recorded(reply) => reply.write(&mut writer)?,
             Reply::Keyframe(keyframe) => keyframe.write(&mut writer, &self.allowance)?,
             Reply::Viewing(_) => {}
         }
@@ -352,6 +357,8 @@ enum Reply<'a> {
     Status(status::StatusReply<'a>),
     /// Sends a playlist or a segment, possibly after a wait until it exists.
     Hls(hls::HlsTask),
+    /// Sends recordings, or a list of them.
+    Recorded(recordings::RecordedReply<'a>),
     /// Sends the newest keyframe of a stream.
     Keyframe(keyframe::Keyframe),
     /// Sends the media of a stream until either side ends it.
@@ -397,18 +404,22 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
     if head.path() == "*" {
         return Err(Response::options(READABLE, false));
     }
-    let route = Route::of(head.path()).map_err(Response::from)?;
+    let has_from = exchange.parameter("from").is_some();
+    let route = Route::of_request(head.path(), has_from).map_err(Response::from)?;
     exchange.decide_sharing(&route);
-    let is_connection = matches!(route, Route::Connection(_));
-    let allowed = if is_connection {
-        "DELETE, OPTIONS"
-    } else {
-        READABLE
+    let allowed = match route {
+        Route::Connection(_) => "DELETE, OPTIONS",
+        Route::Recording(_) => "POST, DELETE, OPTIONS",
+        _ => READABLE,
     };
-    match head.method() {
-        Method::Options => return Err(Response::options(allowed, exchange.is_shared)),
-        Method::Get | Method::Head if !is_connection => {}
-        Method::Delete if is_connection => {}
+    match (head.method(), &route) {
+        (Method::Options, _) => return Err(Response::options(allowed, exchange.is_shared)),
+        (Method::Delete, Route::Connection(_) | Route::Recording(_))
+        | (Method::Post, Route::Recording(_)) => {}
+        (_, Route::Connection(_) | Route::Recording(_)) => {
+            return Err(Response::method_not_allowed(allowed));
+        }
+        (Method::Get | Method::Head, _) => {}
         _ => return Err(Response::method_not_allowed(allowed)),
     }
     if matches!(route, Route::Home | Route::Player(_)) {
@@ -422,9 +433,16 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
         Route::Playlist(key) | Route::MediaPlaylist(key) | Route::HlsFile(key, _) => {
             hls::reply(exchange, key, &route).map(Reply::Hls)
         }
+        Route::Recordings
+        | Route::RecordedFile(..)
+        | Route::RecordedSpan(_)
+        | Route::RecordedPlaylist(_) => {
+            recordings::reply(shared, exchange, &route).map(Reply::Recorded)
+        }
         Route::Streams
         | Route::Connections
         | Route::Connection(_)
+        | Route::Recording(_)
         | Route::Metrics
         | Route::Stat => status::reply(shared, exchange, &route),
     }

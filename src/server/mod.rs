@@ -24,6 +24,8 @@ mod listener;
 mod playing;
 mod publishing;
 mod rates;
+#[cfg_attr(not(feature = "record"), path = "no_recording.rs")]
+mod recording;
 mod rtmp_conn;
 mod socket;
 mod start_error;
@@ -43,6 +45,9 @@ use crate::live::arena::Arena;
 use crate::live::out::join::Join;
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};
+#[cfg(feature = "record")]
+use crate::record::playback;
+use crate::record::report::DiskReport;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
 use crate::status::{ConnectionReport, StreamStatus};
@@ -56,6 +61,8 @@ use http_conn::{HlsSessions, Scratches, Waiters};
 use lines::Lines;
 use listener::Listener;
 use rates::{Rates, Refused};
+pub use recording::StartRefused;
+use recording::{Recordings, Why};
 use socket::Socket;
 pub use start_error::{StartError, StartErrorKind};
 
@@ -84,6 +91,7 @@ struct Shared {
     guard: Guard,
     /// Asked after the guard has allowed something.
     handler: Arc<dyn Handler>,
+    recordings: Arc<Recordings>,
     /// The plays over HLS as the embedding program's handler knows them; `None` without a handler.
     hls_sessions: Option<Arc<HlsSessions>>,
     rtmp_addresses: Vec<SocketAddr>,
@@ -95,6 +103,9 @@ struct Shared {
     epoch: AtomicU64,
     is_stopping: AtomicBool,
     started: Instant,
+    /// The recordings that can be played, if there is a folder for them.
+    #[cfg(feature = "record")]
+    library: Option<playback::Recordings>,
 }
 
 impl Server {
@@ -156,8 +167,12 @@ impl Server {
             .map(|stream| (stream.key(), stream.report(now)));
         // Left out: streams that clients only wait for, since clients can wait for any name.
         let published = reports.filter(|(_, report)| report.publishes > 0);
+        let recordings = &self.shared.recordings;
         published
-            .map(|(key, report)| StreamStatus::new(key.clone(), report))
+            .map(|(key, report)| {
+                let recording = recordings.report(key);
+                StreamStatus::new(key.clone(), report, recording)
+            })
             .collect()
     }
 
@@ -202,6 +217,46 @@ impl Server {
     /// Disconnects the client of this connection; false if there is no such connection.
     pub fn kick(&self, connection: u64) -> bool {
         self.shared.connections.kick(connection)
+    }
+
+    /// Begins to record a stream that is published, with up to `preroll` of what came before: from a
+    /// keyframe on, as far as it is still in memory. A stream that is recorded already goes on. Its
+    /// state is in [`StreamStatus::recording`].
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use brooklet::config::Record;
+    /// use brooklet::{Config, Server, StreamKey};
+    ///
+    /// // Records nothing unless asked to.
+    /// let record = Record::default()
+    ///     .dir(Some("/mnt/card".into()))
+    ///     .streams(Vec::new());
+    /// let server = Server::start(Config::default().record(record))?;
+    /// let door = StreamKey::new("live", "door")?;
+    /// if server.start_recording(&door, Duration::from_secs(10)).is_ok() {
+    ///     std::thread::sleep(Duration::from_secs(60));
+    ///     server.stop_recording(&door);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn start_recording(&self, key: &StreamKey, preroll: Duration) -> Result<(), StartRefused> {
+        let shared = &self.shared;
+        let preroll = Some(millis(preroll));
+        shared.recordings.start(shared, key, Why::Asked, preroll)
+    }
+
+    /// Ends the recording of a stream, however it began; false if there is none. A stream that the
+    /// settings want recorded is recorded again when it is published again.
+    pub fn stop_recording(&self, key: &StreamKey) -> bool {
+        self.shared.recordings.stop(key)
+    }
+
+    /// The state of the disk that recordings are on, and how much they take; `None` if the server has
+    /// no folder for recordings.
+    pub fn disk(&self) -> Option<DiskReport> {
+        self.shared.recordings.disk()
     }
 
     /// The last protocol events of the open connection with this number.
@@ -254,6 +309,7 @@ impl Server {
         if let Some(sessions) = &self.shared.hls_sessions {
             sessions.end_all();
         }
+        self.shared.recordings.finish();
         self.shared.lines.finish();
     }
 }

@@ -10,6 +10,7 @@
 mod end;
 mod play;
 mod publish;
+mod record;
 mod replies;
 mod requests;
 mod timing;
@@ -213,7 +214,8 @@ impl RtmpConnection {
             Event::Publish {
                 message_stream_id,
                 name,
-            } => self.publish(message_stream_id, &name, now),
+                kind,
+            } => self.publish(message_stream_id, &name, kind, now),
             Event::Play {
                 message_stream_id,
                 name,

@@ -46,6 +46,9 @@ pub enum StartErrorKind {
         /// The address.
         address: SocketAddr,
     },
+    /// Nothing can be recorded with [`Config::record`](crate::Config::record): the error's source says
+    /// why.
+    Record,
 }
 
 impl StartError {
@@ -62,6 +65,7 @@ impl fmt::Display for StartError {
                 let mib = bytes >> 20;
                 write!(f, "this machine has no {mib} MiB of memory to give")?;
             }
+            StartErrorKind::Record => f.write_str("cannot record")?,
             StartErrorKind::Thread => f.write_str("cannot start a thread")?,
             StartErrorKind::Listen { address, .. } => write!(f, "cannot listen on {address}")?,
         }

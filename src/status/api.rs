@@ -10,6 +10,7 @@ use crate::calendar;
 use crate::config::Shown;
 use crate::live::report::ViewerReport;
 use crate::media::decimal::Thousandths;
+use crate::record::report::{DiskReport, RecordingReport};
 use crate::rtmp::stream_key::StreamKey;
 
 /// Writes the response to `GET /api/v1/streams`.
@@ -30,7 +31,18 @@ pub(crate) fn streams(out: &mut dyn Write, status: &ServerStatus, source: &mut d
     });
     json.end(']');
     json.named_value("locked", Some(&source.is_locked()));
+    json.name("disk");
+    write_disk(&mut json, status.disk.as_ref());
     json.end('}');
+}
+
+/// Writes the response to a request to begin or end a recording.
+pub(crate) fn recording(
+    out: &mut dyn Write,
+    status: &ServerStatus,
+    recording: Option<&RecordingReport>,
+) {
+    write_recording(&mut Json::new(out), status, recording);
 }
 
 /// Writes the response to `GET /api/v1/connections`.
@@ -79,6 +91,8 @@ fn write_stream(
         json.end('}');
     }
     json.end(']');
+    json.name("recording");
+    write_recording(json, status, stream.recording.as_ref());
     json.name("publisher");
     match report.publisher {
         Some((id, _)) => {
@@ -108,7 +122,7 @@ fn write_video(json: &mut Json<'_>, stream: &StreamStatus) {
     };
     json.begin('{');
     json.named_text("codec", &video.info.codec_name());
-    write_mime_codec(json, video.mime_codec.as_deref());
+    json.optional_text("mime_codec", video.mime_codec.as_deref());
     let format = video.info.format;
     json.optional("width", format.map(|format| u64::from(format.width)));
     json.optional("height", format.map(|format| u64::from(format.height)));
@@ -128,10 +142,53 @@ fn write_audio(json: &mut Json<'_>, stream: &StreamStatus) {
     };
     json.begin('{');
     json.named_text("codec", &audio.info.codec_name());
-    write_mime_codec(json, audio.mime_codec.as_deref());
+    json.optional_text("mime_codec", audio.mime_codec.as_deref());
     json.optional("sample_rate", audio.info.sample_rate.map(u64::from));
     json.optional("channels", audio.info.channels.map(u64::from));
     json.named_number("kbit_s", report.audio.bits_per_second / 1000);
+    json.end('}');
+}
+
+fn write_recording(
+    json: &mut Json<'_>,
+    status: &ServerStatus,
+    recording: Option<&RecordingReport>,
+) {
+    let Some(recording) = recording else {
+        json.value(&"null");
+        return;
+    };
+    json.begin('{');
+    json.named_text("state", recording.state.name());
+    write_time(json, "since", Some(status.wall_clock_at(recording.since)));
+    json.optional_text("file", recording.file.as_deref());
+    json.named_number("bytes", recording.bytes);
+    json.named_number("bytes_today", recording.bytes_today);
+    json.named_number("gaps", recording.gaps);
+    json.named_number("missed_messages", recording.missed_messages);
+    json.named_number("longest_write_ms", recording.longest_write);
+    let last_sync = recording.last_sync;
+    write_time(
+        json,
+        "last_sync",
+        last_sync.map(|at| status.wall_clock_at(at)),
+    );
+    json.optional("behind_s", Some(Thousandths(recording.behind)));
+    json.end('}');
+}
+
+fn write_disk(json: &mut Json<'_>, disk: Option<&DiskReport>) {
+    let Some(disk) = disk else {
+        json.value(&"null");
+        return;
+    };
+    json.begin('{');
+    json.named_text("state", disk.state.name());
+    write_time(json, "since", disk.since.map(|ms| ms / 1000));
+    json.optional("free_bytes", disk.free);
+    json.optional("total_bytes", disk.total);
+    json.named_number("recordings_bytes", disk.recordings);
+    json.named_number("files", disk.files);
     json.end('}');
 }
 
@@ -179,9 +236,14 @@ fn write_connection(json: &mut Json<'_>, status: &ServerStatus, connection: &Con
 }
 
 fn write_since(json: &mut Json<'_>, status: &ServerStatus, since: u64) {
-    let time = calendar::date_and_time(status.wall_clock_at(since), 'T');
-    json.named_text("since", &format!("{time}Z"));
+    write_time(json, "since", Some(status.wall_clock_at(since)));
     json.named_number("uptime_s", status.age(since) / 1000);
+}
+
+/// Writes a time in seconds since 1970, or `null` for `None`.
+fn write_time(json: &mut Json<'_>, name: &str, time: Option<u64>) {
+    let text = time.map(|time| calendar::date_and_time(time, 'T') + "Z");
+    json.optional_text(name, text.as_deref());
 }
 
 fn write_keys(json: &mut Json<'_>, name: &str, keys: &[StreamKey]) {
@@ -191,13 +253,6 @@ fn write_keys(json: &mut Json<'_>, name: &str, keys: &[StreamKey]) {
         json.text(key.as_str());
     }
     json.end(']');
-}
-
-fn write_mime_codec(json: &mut Json<'_>, codec: Option<&str>) {
-    match codec {
-        Some(codec) => json.named_text("mime_codec", codec),
-        None => json.named_value("mime_codec", None),
-    }
 }
 
 fn thousandths(number: u32) -> Thousandths {

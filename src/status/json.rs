@@ -85,6 +85,15 @@ impl Json<'_> {
         self.named_value(name, Some(&number));
     }
 
+    /// Writes a name and a string, or `null` for `None`.
+    #[inline(never)]
+    pub(super) fn optional_text(&mut self, name: &str, text: Option<&str>) {
+        match text {
+            Some(text) => self.named_text(name, text),
+            None => self.named_value(name, None),
+        }
+    }
+
     /// Writes a name and its value, `null` for `None`.
     #[inline(never)]
     pub(super) fn named_value(&mut self, name: &str, value: Option<&dyn Display>) {

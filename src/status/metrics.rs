@@ -16,6 +16,7 @@ use super::{ServerStatus, Source, StreamStatus, VERSION, each_stream};
 use crate::live::arena::BLOCK_LEN;
 use crate::live::report::{PROTOCOLS, RECEIVED, StreamReport};
 use crate::media::decimal::Thousandths;
+use crate::record::report::{DiskReport, RecordingReport};
 
 /// The content type of the response.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -131,6 +132,81 @@ const OF_TRACK: &[(&str, &str)] = &[
     ),
 ];
 
+/// A metric of a recording, as [`Figure`].
+type RecordingFigure = (
+    &'static str,
+    &'static str,
+    fn(&ServerStatus, &RecordingReport) -> Option<u64>,
+);
+
+/// Metrics of recordings. Only shown if the server can record.
+const OF_RECORDING: &[RecordingFigure] = &[
+    (
+        "brooklet_recording_start_timestamp_seconds",
+        "When the recording began.",
+        |status, report| Some(whole(status.wall_clock_at(report.since))),
+    ),
+    (
+        "brooklet_recording_written_bytes_total",
+        "Bytes written since the recording began.",
+        |_, report| Some(whole(report.bytes)),
+    ),
+    (
+        "brooklet_recording_today_bytes",
+        "Bytes of the stream that were recorded today (UTC).",
+        |_, report| Some(whole(report.bytes_today)),
+    ),
+    (
+        "brooklet_recording_gaps_total",
+        "Gaps since the recording began, because the disk was too slow or gone.",
+        |_, report| Some(whole(report.gaps)),
+    ),
+    (
+        "brooklet_recording_missed_messages_total",
+        "Messages that are missing in these gaps.",
+        |_, report| Some(whole(report.missed_messages)),
+    ),
+    (
+        "brooklet_recording_longest_write_seconds",
+        "The longest time that a write or sync took.",
+        |_, report| Some(report.longest_write),
+    ),
+    (
+        "brooklet_recording_last_sync_timestamp_seconds",
+        "When what was recorded was last safe from power cuts.",
+        |status, report| Some(whole(status.wall_clock_at(report.last_sync?))),
+    ),
+    (
+        "brooklet_recording_behind_seconds",
+        "How far the recording is behind the stream.",
+        |_, report| Some(report.behind),
+    ),
+];
+
+/// Metrics of the disk of the recordings.
+const OF_DISK: &[Figure<DiskReport, Option<u64>>] = &[
+    (
+        "brooklet_recordings_bytes",
+        "Bytes of all recordings.",
+        |disk| Some(whole(disk.recordings)),
+    ),
+    (
+        "brooklet_recordings_files",
+        "Files of all recordings.",
+        |disk| Some(whole(disk.files)),
+    ),
+    (
+        "brooklet_recordings_disk_free_bytes",
+        "Bytes that are free on the disk of the recordings.",
+        |disk| disk.free.map(whole),
+    ),
+    (
+        "brooklet_recordings_disk_size_bytes",
+        "Size of the disk of the recordings.",
+        |disk| disk.total.map(whole),
+    ),
+];
+
 fn whole(number: u64) -> u64 {
     number.saturating_mul(1000)
 }
@@ -170,6 +246,10 @@ pub(crate) fn text(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn 
     out.write_viewers(source);
     out.write_findings(source);
     out.write_info(source);
+    if let Some(disk) = &status.disk {
+        out.write_disk(disk);
+        out.write_recordings(status, source);
+    }
 }
 
 /// Whether a metric is a counter rather than a gauge.
@@ -183,7 +263,7 @@ fn is_there(stream: &StreamStatus) -> bool {
 }
 
 /// The number of walks through all streams that [`text`] makes.
-pub(crate) const WALKS: usize = OF_STREAM.len() + OF_TRACK.len() + 3;
+pub(crate) const WALKS: usize = OF_STREAM.len() + OF_TRACK.len() + OF_RECORDING.len() + 4;
 
 struct Exposition<'a>(&'a mut dyn Write);
 
@@ -245,6 +325,50 @@ impl Exposition<'_> {
                 ("audio_codec", &codec(&stream.audio)),
             ];
             out.sample(NAME, &labels, whole(1));
+        });
+    }
+
+    fn write_disk(&mut self, disk: &DiskReport) {
+        const STATE: &str = "brooklet_recordings_disk_state";
+
+        self.family(STATE, "The state of the disk of the recordings.");
+        self.sample(STATE, &[("state", disk.state.name())], whole(1));
+        for (name, help, value) in OF_DISK {
+            if let Some(value) = value(disk) {
+                self.family(name, help);
+                self.sample(name, &[], value);
+            }
+        }
+    }
+
+    fn write_recordings(&mut self, status: &ServerStatus, source: &mut dyn Source) {
+        const STATE: &str = "brooklet_recording_state";
+
+        self.family(STATE, "The state of the stream's recording.");
+        self.each_recording(source, &|out, stream, recording| {
+            let labels = [("stream", stream), ("state", recording.state.name())];
+            out.sample(STATE, &labels, whole(1));
+        });
+        for (name, help, value) in OF_RECORDING {
+            self.family(name, help);
+            self.each_recording(source, &|out, stream, recording| {
+                if let Some(value) = value(status, recording) {
+                    out.sample(name, &[("stream", stream)], value);
+                }
+            });
+        }
+    }
+
+    /// Calls a function with the name of each stream that is recorded, and its recording.
+    fn each_recording(
+        &mut self,
+        source: &mut dyn Source,
+        act: &dyn Fn(&mut Exposition<'_>, &str, &RecordingReport),
+    ) {
+        self.each_stream(source, &|out, stream| {
+            if let Some(recording) = &stream.recording {
+                act(out, stream.key.as_str(), recording);
+            }
         });
     }
 

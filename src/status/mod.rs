@@ -14,6 +14,8 @@
 pub(crate) mod api;
 mod json;
 pub(crate) mod metrics;
+#[cfg(feature = "record")]
+pub(crate) mod recordings;
 pub(crate) mod stat;
 mod tracks;
 
@@ -22,6 +24,7 @@ use std::sync::Arc;
 
 use crate::live::Millis;
 use crate::live::report::{StreamReport, ViewerReport};
+use crate::record::report::{DiskReport, RecordingReport};
 use crate::rtmp::stream_key::StreamKey;
 use tracks::TrackStatus;
 
@@ -48,6 +51,8 @@ pub(crate) struct ServerStatus {
     pub(crate) free_blocks: usize,
     /// The number of blocks of the arena.
     pub(crate) total_blocks: usize,
+    /// The disk of the recordings, if there is one.
+    pub(crate) disk: Option<DiskReport>,
 }
 
 /// Looks up streams, viewers and connections, one at a time. Those that come or go during the listing
@@ -79,18 +84,25 @@ pub struct StreamStatus {
     /// The figures of the stream, without its sequence headers, so that a slow client doesn't keep these
     /// in memory.
     pub report: StreamReport,
+    /// The figures of its recording, if it is recorded.
+    pub recording: Option<RecordingReport>,
     video: Option<TrackStatus>,
     audio: Option<TrackStatus>,
 }
 
 impl StreamStatus {
     /// Reduces a report to the figures that are shown.
-    pub(crate) fn new(key: StreamKey, mut report: StreamReport) -> StreamStatus {
+    pub(crate) fn new(
+        key: StreamKey,
+        mut report: StreamReport,
+        recording: Option<RecordingReport>,
+    ) -> StreamStatus {
         let (video, audio) = (TrackStatus::video(&report), TrackStatus::audio(&report));
         report.tracks = Arc::default();
         StreamStatus {
             key,
             report,
+            recording,
             video,
             audio,
         }

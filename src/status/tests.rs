@@ -1,5 +1,6 @@
 mod api_text;
 mod metrics_text;
+mod recordings;
 mod stat_text;
 
 use std::sync::Arc;
@@ -52,6 +53,8 @@ fn connection(id: u64, protocol: &'static str, client: &str) -> ConnectionReport
 struct Figures {
     status: ServerStatus,
     streams: Vec<(StreamKey, StreamReport)>,
+    /// The recording of each of them.
+    recording: Option<RecordingReport>,
     viewers: Vec<ViewerReport>,
     connections: Vec<ConnectionReport>,
 }
@@ -63,7 +66,8 @@ impl Source for Figures {
             .iter()
             .filter(|(other, _)| key.is_none_or(|key| other > key));
         let (key, report) = later.min_by(|(a, _), (b, _)| a.cmp(b))?;
-        Some(StreamStatus::new(key.clone(), report.clone()))
+        let recording = self.recording.clone();
+        Some(StreamStatus::new(key.clone(), report.clone(), recording))
     }
 
     fn is_locked(&self) -> bool {
@@ -175,10 +179,12 @@ fn server(is_privileged: bool) -> Figures {
         bytes_out: 200_000,
         free_blocks: 2_038,
         total_blocks: 2_048,
+        disk: None,
     };
     Figures {
         status,
         streams: vec![(key("door"), door())],
+        recording: None,
         viewers: viewers(),
         connections: vec![publisher, player, connection(19, "http", "Mozilla/5.0")],
     }

@@ -252,6 +252,7 @@ impl Fixture {
             history: 12_000,
             max_lag: 2_000,
             batch: 0,
+            kept: 0,
             is_hls_served: true,
             desks: Desks::default(),
         };

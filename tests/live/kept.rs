@@ -158,6 +158,7 @@ fn a_stream_that_nobody_has_published_is_small() {
         history: 12_000,
         max_lag: 2_000,
         batch: 0,
+        kept: 0,
         is_hls_served: true,
         desks: Desks::default(),
     };

@@ -42,6 +42,7 @@ impl Streams {
             history: 12_000,
             max_lag: 2_000,
             batch: 0,
+            kept: 0,
             is_hls_served: true,
             desks: Desks::default(),
         };

@@ -49,6 +49,14 @@ fn every_path_has_one_route() {
         ("/api/v1/streams", Route::Streams),
         ("/api/v1/connections", Route::Connections),
         ("/api/v1/connections/17", Route::Connection(17)),
+        (
+            "/api/v1/streams/live/door/recording",
+            Route::Recording(door()),
+        ),
+        (
+            "/api/v1/streams/a/recording/recording",
+            Route::Recording(named("a/recording")),
+        ),
         ("/api/door", Route::Player(named("api/door"))),
         ("/metrics", Route::Metrics),
         ("/stat", Route::Stat),
@@ -75,6 +83,108 @@ fn every_path_has_one_route() {
         ("/live/%2564oor", Route::Player(named("live/%64oor"))),
     ] {
         assert_eq!(Route::of(path), Ok(route), "{path}");
+    }
+}
+
+#[test]
+fn recordings_have_routes_of_their_own() {
+    let named = |name: &str| StreamKey::new("", name).unwrap();
+    let recorded = |name: &str| Route::RecordedFile(door(), name.to_owned());
+    for (path, has_from, route) in [
+        ("/api/v1/recordings", false, Route::Recordings),
+        (
+            "/recordings/live/door/2026-11-28T11-30-00Z.mp4",
+            false,
+            recorded("2026-11-28T11-30-00Z.mp4"),
+        ),
+        (
+            "/recordings/live/door/2026-11-28T11-30-00Z_12.flv",
+            true,
+            recorded("2026-11-28T11-30-00Z_12.flv"),
+        ),
+        (
+            "/recordings/live/door/0000-boot0003-000765s.mp4",
+            false,
+            recorded("0000-boot0003-000765s.mp4"),
+        ),
+        (
+            "/recordings/live/door.mp4",
+            true,
+            Route::RecordedSpan(door()),
+        ),
+        (
+            "/recordings/live/door.m3u8",
+            true,
+            Route::RecordedPlaylist(door()),
+        ),
+        (
+            "/recordings/door.mp4",
+            true,
+            Route::RecordedSpan(named("door")),
+        ),
+        (
+            "/recordings/api/v1.mp4",
+            true,
+            Route::RecordedSpan(named("api/v1")),
+        ),
+        // Streams with such names can be watched, and recordings of them, too.
+        (
+            "/recordings/live/door.mp4",
+            false,
+            Route::Media(named("recordings/live/door"), Container::Mp4),
+        ),
+        (
+            "/recordings/door.flv",
+            true,
+            Route::Media(named("recordings/door"), Container::Flv),
+        ),
+        (
+            "/recordings/door.m3u8",
+            false,
+            Route::Playlist(named("recordings/door")),
+        ),
+        (
+            "/recordings/door/media.m3u8",
+            true,
+            Route::MediaPlaylist(named("recordings/door")),
+        ),
+        (
+            "/recordings/door",
+            true,
+            Route::Player(named("recordings/door")),
+        ),
+        (
+            "/recordings/2026-11-28T11-30-00Z.mp4",
+            false,
+            Route::Media(named("recordings/2026-11-28T11-30-00Z"), Container::Mp4),
+        ),
+        (
+            "/recordings/recordings/door.mp4",
+            true,
+            Route::RecordedSpan(named("recordings/door")),
+        ),
+        ("/live/door.mp4", true, Route::Media(door(), Container::Mp4)),
+        (
+            "/live/door/2026-11-28T11-30-00Z.mp4",
+            false,
+            Route::Media(named("live/door/2026-11-28T11-30-00Z"), Container::Mp4),
+        ),
+    ] {
+        assert_eq!(Route::of_request(path, has_from), Ok(route), "{path}");
+    }
+    for path in [
+        "/recordings/live/door/../2026-11-28T11-30-00Z.mp4",
+        "/recordings/live/door/2026-11-28T11-30-00Z%2F..mp4.mp4/..",
+        "/recordings/live/door/2026-11-28T11-30-00Z.mp4.part",
+        "/recordings/.mp4",
+        "/api/v1/recordings/x",
+    ] {
+        let route = Route::of_request(path, true);
+        let is_recorded = matches!(
+            route,
+            Ok(Route::RecordedFile(..) | Route::RecordedSpan(_) | Route::Recordings)
+        );
+        assert!(!is_recorded, "{path}");
     }
 }
 

@@ -149,6 +149,19 @@ fn findings_say_what_came_what_was_expected_and_what_to_do() {
             "no audio or video came in the first 5 s of the publish. Check that the encoder has a \
              source and is running",
         ),
+        (
+            Finding::Recording(RecordingTrouble::Behind(12_340)),
+            "recording-behind",
+            "the recording is 12.3 s behind the stream: the disk is too slow, and what doesn't fit \
+             into memory until then will be missing. Use a faster card or disk, or lower the \
+             encoder's bit rate",
+        ),
+        (
+            Finding::Recording(RecordingTrouble::DiskGone),
+            "recording-stopped",
+            "not recorded: the folder of the recordings, or the disk it was on, is gone. Connect \
+             and mount it again: recording then goes on by itself",
+        ),
     ] {
         assert_eq!(finding.id(), id);
         assert_eq!(finding.to_string(), text);

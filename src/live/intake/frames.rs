@@ -342,6 +342,7 @@ impl Intake {
         meta.mod_ex_len = 0;
         meta.is_join_point = false;
         meta.role = Role::Whole;
+        self.note_era(store.log);
         let was_joinable = store.log.join_point().is_some();
         let number = store.log.append_whole(meta, open.number, open.format);
         self.note_eviction(was_joinable, store.log);

@@ -188,7 +188,7 @@ fn time_and_audience_decide_what_happens_next() {
         ),
         ("closed", Closed(None), true, 30_000, 0, Close),
     ] {
-        let step = life(phase).step(has_subscribers, hls_for, now);
+        let step = life(phase).step(has_subscribers, false, hls_for, now);
         assert_eq!(step, expected, "{name}");
     }
 }

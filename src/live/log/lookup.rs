@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{Entry, Log, Meta, RECORD_LEN};
+use crate::live::Millis;
 use crate::live::arena::{Account, BLOCK_LEN};
 use crate::media::access_unit::{UnitFormat, clean_range};
 
@@ -41,6 +42,32 @@ impl Log {
         let is_start = |meta: &Meta| meta.is_join_point && (meta.is_sync() || !is_file);
         let first = all.find(|(_, entry)| is_start(&entry.meta));
         Some(first.map_or(newest, |(number, _)| number))
+    }
+
+    /// The newest message up to `number` where a file may start, if there is one from `from` on.
+    pub(in crate::live) fn start_before(&self, number: u64, from: u64) -> Option<u64> {
+        /// The maximum number of messages that are examined: more than a GOP has.
+        const MAX_EXAMINED: u64 = 4_096;
+
+        let last = number.min(self.next.saturating_sub(1));
+        let oldest = last.saturating_sub(MAX_EXAMINED);
+        let from = from.max(self.joinable_from).max(self.first).max(oldest);
+        let is_start = |entry: Entry| entry.meta.is_join_point && entry.meta.is_sync();
+        let mut all = (from..=last).rev();
+        all.find(|number| self.entry(*number).is_some_and(is_start))
+    }
+
+    /// The newest message that arrived at this time or earlier; the oldest one if none did.
+    pub(in crate::live) fn newest_until(&self, arrived: Millis) -> u64 {
+        let (mut low, mut high) = (self.first, self.next);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.entry(middle) {
+                Some(entry) if entry.meta.arrived <= arrived => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        low.saturating_sub(1).max(self.first)
     }
 
     /// The message with this number, unless it has been evicted or hasn't been appended yet.

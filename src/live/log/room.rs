@@ -7,7 +7,7 @@ use crate::live::arena::{Account, BLOCK_LEN, Block};
 impl Log {
     /// Makes room for a message of `len` bytes.
     pub(super) fn make_room(&mut self, len: usize, now: Millis) -> Result<(), OutOfBlocks> {
-        while self.first < self.kept_from && self.has_useless(now) {
+        while self.first < self.kept_from.min(self.read_from) && self.has_useless(now) {
             self.evict(1);
         }
         // Other streams' needs have priority over this stream's next message.
@@ -32,7 +32,7 @@ impl Log {
     /// Whether the oldest message is kept for future viewers, while other streams need its block more.
     fn has_too_much_spare(&self) -> bool {
         let account = self.account.as_ref();
-        self.spare_to.is_some_and(|to| self.first < to)
+        self.spare_end().is_some_and(|to| self.first < to)
             && account.is_some_and(Account::has_too_much_spare)
     }
 
@@ -146,8 +146,31 @@ impl Log {
     /// none. No viewer needs the messages before `spare_to` yet: they are given up when other streams
     /// need the blocks.
     pub fn set_kept_from(&mut self, number: u64, spare_to: Option<u64>) {
-        self.kept_from = number;
-        let before = std::mem::replace(&mut self.spare_to, spare_to);
+        let before = self.spare_end();
+        (self.kept_from, self.spare_to) = (number, spare_to);
+        self.note_spare(before);
+    }
+
+    /// Keeps all messages from `number` on for recorders, however old they are, while blocks are free;
+    /// `u64::MAX` for none.
+    pub(in crate::live) fn set_read_from(&mut self, number: u64) {
+        let before = self.spare_end();
+        self.read_from = number;
+        self.note_spare(before);
+    }
+
+    /// The end of the messages that are kept, but not for present viewers.
+    fn spare_end(&self) -> Option<u64> {
+        let for_viewers = match self.spare_to {
+            Some(spare_to) => return Some(spare_to),
+            None => self.kept_from.min(self.next),
+        };
+        (self.read_from < for_viewers).then_some(for_viewers)
+    }
+
+    /// Notifies the account of the number of spare blocks. `before`: where they ended before.
+    fn note_spare(&mut self, before: Option<u64>) {
+        let spare_to = self.spare_end();
         if before.or(spare_to).is_none() {
             return;
         }

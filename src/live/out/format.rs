@@ -20,6 +20,7 @@ use super::message::Message;
 use crate::live::capabilities::Capabilities;
 use crate::live::log::{Entry, Role};
 use crate::live::tracks::Has;
+use crate::media::flv::{OVERHEAD, file_header};
 use crate::media::mp4::{FRAGMENT_HEAD_LEN, Presentation};
 use crate::rtmp::server_session::Dialect;
 
@@ -83,7 +84,7 @@ impl WireFormat {
     pub(super) fn overhead(&self) -> u64 {
         match self {
             WireFormat::Rtmp { .. } => 0,
-            WireFormat::Flv { .. } => flv::OVERHEAD,
+            WireFormat::Flv { .. } => OVERHEAD as u64,
             WireFormat::Mp4 { .. } => FRAGMENT_HEAD_LEN as u64,
         }
     }
@@ -104,7 +105,10 @@ impl WireFormat {
     pub(super) fn lead(&self, presentation: &Presentation, has: Has) -> (Cow<'_, str>, Vec<u8>) {
         match self {
             WireFormat::Rtmp { .. } => Default::default(),
-            WireFormat::Flv { .. } => (flv::CONTENT_TYPE.into(), flv::file_header(has).into()),
+            WireFormat::Flv { .. } => (
+                flv::CONTENT_TYPE.into(),
+                file_header(has.audio, has.video).into(),
+            ),
             WireFormat::Mp4 { .. } => (
                 presentation.content_type().into(),
                 presentation.init_segment(),

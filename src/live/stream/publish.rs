@@ -114,6 +114,9 @@ impl Stream {
         let result = state.take_in(now, act);
         let is_urgent = std::mem::take(&mut state.intake.publish.is_urgent);
         state.audience.note_arrivals(&state.log, is_urgent, now);
+        if state.readers.are_due(now) {
+            state.keep_for_readers();
+        }
         self.notify_hls(state);
         Ok(result)
     }

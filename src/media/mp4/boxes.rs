@@ -30,9 +30,14 @@ impl Boxes {
         begun
     }
 
+    pub(super) fn end(&mut self, begun: Begun) {
+        self.end_with(begun, 0);
+    }
+
+    /// Ends a box that has another `more` bytes, which aren't in this buffer.
     #[inline(never)]
-    pub(super) fn end(&mut self, Begun(start): Begun) {
-        let len = self.0.len().saturating_sub(start) as u32;
+    pub(super) fn end_with(&mut self, Begun(start): Begun, more: u64) {
+        let len = (self.0.len().saturating_sub(start) as u64).saturating_add(more) as u32;
         if let Some(size) = self.0.get_mut(start..start.saturating_add(4)) {
             size.copy_from_slice(&len.to_be_bytes());
         }
@@ -60,6 +65,11 @@ impl Boxes {
 
     #[inline(never)]
     pub(super) fn u32(&mut self, number: u32) {
+        self.bytes(&number.to_be_bytes());
+    }
+
+    #[cfg(feature = "record")]
+    pub(super) fn u64(&mut self, number: u64) {
         self.bytes(&number.to_be_bytes());
     }
 }

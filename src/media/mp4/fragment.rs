@@ -46,10 +46,10 @@ const TEMPLATE: &[u8; FRAGMENT_HEAD_LEN] = b"\0\0\0\x68moof\
     \0\0\0\0mdat";
 
 /// Sample flags: doesn't depend on other samples.
-const SYNC: [u8; 4] = [0x02, 0, 0, 0];
+pub(super) const SYNC: [u8; 4] = [0x02, 0, 0, 0];
 
 /// Sample flags: depends on other samples, and isn't a sync sample.
-const NO_SYNC: [u8; 4] = [0x01, 0x01, 0, 0];
+pub(super) const NO_SYNC: [u8; 4] = [0x01, 0x01, 0, 0];
 
 impl Fragment {
     /// Returns all bytes that precede the frame.

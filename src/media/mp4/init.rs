@@ -25,25 +25,41 @@ use super::{
 };
 use crate::media::codec::{AudioCodec, VideoCodec};
 
-const FILE_TYPE: &[u8] = b"\0\0\0\x20ftypiso6\0\0\0\x01iso6iso5mp41mp42";
+const INIT_FILE_TYPE: &[u8] = b"\0\0\0\x20ftypiso6\0\0\0\x01iso6iso5mp41mp42";
+
+/// The first box of a recorded file. Its brands are right for fragments and for sample tables.
+#[cfg(feature = "record")]
+pub const FILE_TYPE: &[u8; FILE_TYPE_LEN] = b"\0\0\0\x24ftypisom\0\0\x02\0isomiso2iso5iso6mp41";
+
+/// The length of [`FILE_TYPE`] in bytes. A recorded file has free space there for an [`mdat_header`].
+#[cfg(feature = "record")]
+pub const FILE_TYPE_LEN: usize = 36;
+
+/// The length of an [`mdat_header`] in bytes.
+#[cfg(feature = "record")]
+pub const MDAT_HEADER_LEN: usize = 16;
 
 /// The matrix of video that is neither rotated nor scaled.
-const MATRIX: &[u8; 36] = b"\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+pub(super) const MATRIX: &[u8; 36] =
+    b"\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
     \x40\0\0\0";
 
 /// A video media header: no composition with other video.
-const VIDEO_HEADER: &[u8] = b"\0\0\0\x14vmhd\0\0\0\x01\0\0\0\0\0\0\0\0";
+pub(super) const VIDEO_HEADER: &[u8] = b"\0\0\0\x14vmhd\0\0\0\x01\0\0\0\0\0\0\0\0";
 
 /// A sound media header: balance 0.
-const AUDIO_HEADER: &[u8] = b"\0\0\0\x10smhd\0\0\0\0\0\0\0\0";
+pub(super) const AUDIO_HEADER: &[u8] = b"\0\0\0\x10smhd\0\0\0\0\0\0\0\0";
 
 /// Data information: the media are in the same file.
-const DATA_INFORMATION: &[u8] = b"\0\0\0\x24dinf\0\0\0\x1Cdref\0\0\0\0\0\0\0\x01\
+pub(super) const DATA_INFORMATION: &[u8] = b"\0\0\0\x24dinf\0\0\0\x1Cdref\0\0\0\0\0\0\0\x01\
     \0\0\0\x0Curl \0\0\0\x01";
 
 /// Empty sample tables, since the samples are in the fragments.
 const EMPTY_TABLES: &[u8] = b"\0\0\0\x10stts\0\0\0\0\0\0\0\0\0\0\0\x10stsc\0\0\0\0\0\0\0\0\
     \0\0\0\x14stsz\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x10stco\0\0\0\0\0\0\0\0";
+
+/// The language of a track.
+pub(super) const UNDETERMINED: u16 = 0x55C4;
 
 /// The beginning of all sample entries: reserved, data reference 1.
 const SAMPLE_ENTRY: &[u8; 8] = b"\0\0\0\0\0\0\0\x01";
@@ -53,8 +69,31 @@ const PLAIN: u32 = 0;
 
 pub(super) fn init_segment(presentation: &Presentation) -> Vec<u8> {
     let mut boxes = Boxes(Vec::with_capacity(2048));
-    let b = &mut boxes;
-    b.bytes(FILE_TYPE);
+    boxes.bytes(INIT_FILE_TYPE);
+    movie(&mut boxes, presentation);
+    boxes.0
+}
+
+#[cfg(feature = "record")]
+pub(super) fn file_head(presentation: &Presentation) -> Vec<u8> {
+    let mut boxes = Boxes(Vec::with_capacity(2048));
+    boxes.bytes(FILE_TYPE);
+    boxes.bytes(b"\0\0\0\x10free\0\0\0\0\0\0\0\0");
+    movie(&mut boxes, presentation);
+    boxes.0
+}
+
+/// Returns the header of an `mdat` with a body of `len` bytes, whose size is given in 64 bits.
+#[cfg(feature = "record")]
+pub fn mdat_header(len: u64) -> [u8; MDAT_HEADER_LEN] {
+    let mut header = *b"\0\0\0\x01mdat\0\0\0\0\0\0\0\0";
+    let size = len.saturating_add(MDAT_HEADER_LEN as u64);
+    header[8..].copy_from_slice(&size.to_be_bytes());
+    header
+}
+
+/// Writes a `moov` without samples, which are in the fragments.
+fn movie(b: &mut Boxes, presentation: &Presentation) {
     let movie = b.begin(b"moov");
     movie_header(b);
     if let Some(video) = &presentation.video {
@@ -75,7 +114,6 @@ pub(super) fn init_segment(presentation: &Presentation) -> Vec<u8> {
     }
     b.end(extends);
     b.end(movie);
-    boxes.0
 }
 
 fn movie_header(b: &mut Boxes) {
@@ -144,14 +182,17 @@ fn track_header(b: &mut Boxes, track_id: u32, volume: u16, size: [u16; 2]) {
 }
 
 fn media_header(b: &mut Boxes, timescale: u32, handler: &[u8; 4]) {
-    const UNDETERMINED: u16 = 0x55C4;
     let header = b.begin_full(b"mdhd", PLAIN);
     b.zeros(4 + 4); // creation_time, modification_time
     b.u32(timescale);
     b.zeros(4); // duration
-    b.u16(UNDETERMINED); // language
+    b.u16(UNDETERMINED);
     b.zeros(2);
     b.end(header);
+    handler_reference(b, handler);
+}
+
+pub(super) fn handler_reference(b: &mut Boxes, handler: &[u8; 4]) {
     let handler_reference = b.begin_full(b"hdlr", PLAIN);
     b.zeros(4);
     b.bytes(handler);

@@ -22,11 +22,23 @@
 
 mod boxes;
 mod codec_string;
+#[cfg(feature = "record")]
+mod fields;
 mod fragment;
+#[cfg(feature = "record")]
+pub mod group;
 mod init;
+#[cfg(feature = "record")]
+pub mod movie;
+#[cfg(feature = "record")]
+pub mod note;
+#[cfg(feature = "record")]
+pub mod read;
 mod track;
 
 pub use fragment::{FRAGMENT_HEAD_LEN, Fragment};
+#[cfg(feature = "record")]
+pub use init::{FILE_TYPE, FILE_TYPE_LEN, MDAT_HEADER_LEN, mdat_header};
 pub use track::{AudioTrack, VideoTrack, format_of_keyframe};
 
 use crate::media::Medium;
@@ -63,6 +75,13 @@ impl Presentation {
     /// Returns the init segment, which precedes the fragments.
     pub fn init_segment(&self) -> Vec<u8> {
         init::init_segment(self)
+    }
+
+    /// Returns what precedes the fragments of a recorded file: [`FILE_TYPE`], 16 bytes of free space for
+    /// an [`mdat_header`] at [`FILE_TYPE_LEN`], and the `moov` of the init segment.
+    #[cfg(feature = "record")]
+    pub fn file_head(&self) -> Vec<u8> {
+        init::file_head(self)
     }
 
     /// Returns the codecs as in RFC 6381, for HLS playlists: `avc1.64001F,mp4a.40.2`. Empty if there are

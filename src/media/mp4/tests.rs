@@ -2,6 +2,8 @@
 
 mod init;
 mod properties;
+#[cfg(feature = "record")]
+mod recorded;
 mod tracks;
 
 use super::*;
@@ -18,7 +20,9 @@ struct Node {
 /// Returns the number of bytes that precede the inner boxes of a box; `None` if it holds no boxes.
 fn boxes_begin_at(name: &str) -> Option<usize> {
     Some(match name {
-        "moov" | "trak" | "mdia" | "minf" | "dinf" | "stbl" | "mvex" | "moof" | "traf" => 0,
+        "moov" | "trak" | "mdia" | "minf" | "dinf" | "stbl" | "mvex" | "moof" | "traf" | "edts" => {
+            0
+        }
         "stsd" | "dref" => 8,
         "avc1" | "hvc1" | "av01" | "vp09" => 78,
         "mp4a" | "Opus" | "fLaC" => 28,
@@ -30,9 +34,13 @@ fn boxes_begin_at(name: &str) -> Option<usize> {
 fn nodes(mut bytes: &[u8]) -> Vec<Node> {
     let mut nodes = Vec::new();
     while !bytes.is_empty() {
-        let size = u32::from_be_bytes(bytes[..4].try_into().unwrap()) as usize;
+        let mut size = u32_at(bytes, 0) as usize;
+        let mut begin = 8;
+        if size == 1 {
+            (size, begin) = (u64_at(bytes, 8) as usize, 16);
+        }
         let name = String::from_utf8(bytes[4..8].to_vec()).unwrap();
-        let body = bytes[8..size].to_vec();
+        let body = bytes[begin..size].to_vec();
         let begin = boxes_begin_at(&name);
         let children = begin.map_or(Vec::new(), |begin| self::nodes(&body[begin..]));
         nodes.push(Node {
@@ -66,6 +74,10 @@ fn body<'a>(nodes: &'a [Node], path: &str) -> &'a [u8] {
 
 fn u32_at(body: &[u8], at: usize) -> u32 {
     u32::from_be_bytes(body[at..at + 4].try_into().unwrap())
+}
+
+fn u64_at(body: &[u8], at: usize) -> u64 {
+    u64::from_be_bytes(body[at..at + 8].try_into().unwrap())
 }
 
 fn u16_at(body: &[u8], at: usize) -> u16 {

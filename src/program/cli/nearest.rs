@@ -13,7 +13,9 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
         let distance = if is_part { 0 } else { distance(option, &name) };
         (distance, option)
     });
-    let (distance, option) = rated.min_by_key(|(distance, _)| *distance)?;
+    // Of several of which the name is a part, the one with the fewest other letters.
+    let (distance, option) =
+        rated.min_by_key(|(distance, option)| (*distance, option.len().abs_diff(name.len())))?;
     (distance <= most).then_some(option)
 }
 

@@ -219,6 +219,14 @@ fn an_option_that_does_not_exist_is_refused_with_the_one_that_was_meant() {
             "unknown option -publish-key. Did you mean --publish-key?",
         ),
         ("-ks3cret", "unknown option -k. Try --help"),
+        (
+            "--record-stream=live/door",
+            "unknown option --record-stream. Did you mean --record-streams?",
+        ),
+        (
+            "--recording=/mnt",
+            "unknown option --recording. Did you mean --record?",
+        ),
         ("--frob", "unknown option --frob. Try --help"),
     ] {
         let error = parsed(&[argument]).unwrap_err();

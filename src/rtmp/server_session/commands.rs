@@ -62,11 +62,12 @@ impl<S: PayloadSource> ServerSession<S> {
                 self.command(&reply);
             }
             ClientCommand::CreateStream => self.create_stream(transaction_id)?,
-            ClientCommand::Publish(name) => {
+            ClientCommand::Publish(name, kind) => {
                 self.streams.open(id)?;
                 return Ok(Some(Event::Publish {
                     message_stream_id,
                     name,
+                    kind,
                 }));
             }
             ClientCommand::Play(name) => {

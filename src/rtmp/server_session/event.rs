@@ -2,6 +2,7 @@
 
 use crate::medium::Medium;
 use crate::rtmp::chunk_reader::InPlace;
+use crate::rtmp::client_command::PublishKind;
 use crate::rtmp::connect::Connect;
 
 /// A request or message of the client.
@@ -15,6 +16,8 @@ pub enum Event<'a> {
         message_stream_id: u32,
         /// The name as sent, query included.
         name: String,
+        /// The publish type.
+        kind: PublishKind,
     },
     /// A request to play. Requires `accept_play` or `refuse_stream`. A play on a message stream that
     /// already plays replaces the earlier one.

@@ -91,6 +91,11 @@ impl<S: PayloadSource> ServerSession<S> {
         );
     }
 
+    /// Notifies a publisher of the recording that it has asked for.
+    pub fn note_recording(&mut self, message_stream_id: u32, level: &str, code: &str, text: &str) {
+        self.status(message_stream_id, level, code, text);
+    }
+
     /// Refuses a publish or play. The caller closes the connection after sending this.
     pub fn refuse_stream(&mut self, message_stream_id: u32, code: &str, description: &str) {
         self.streams.set_role(message_stream_id, StreamRole::Idle);

@@ -27,7 +27,8 @@ pub(super) struct Exchange<'a> {
     pub(super) allowance: &'a Allowance,
     /// Whether pages of other sites may read the response.
     pub(super) is_shared: bool,
-    /// Whether the request is for an HLS playlist, or for a file that one lists.
+    /// Whether it takes many requests to play: for an HLS playlist and the files that it lists, or for
+    /// recordings and ranges of them.
     pub(super) is_hls: bool,
     /// The plays that were accepted. The handler has to be notified of their end.
     pub(super) plays: &'a mut Vec<StreamKey>,
@@ -67,11 +68,20 @@ impl<'a> Exchange<'a> {
     pub(super) fn decide_sharing(&mut self, route: &Route) {
         self.is_hls = matches!(
             route,
-            Route::Playlist(_) | Route::MediaPlaylist(_) | Route::HlsFile(..)
+            Route::Playlist(_)
+                | Route::MediaPlaylist(_)
+                | Route::HlsFile(..)
+                | Route::RecordedPlaylist(_)
+                | Route::RecordedFile(..)
+                | Route::RecordedSpan(_)
         );
         self.is_shared = match route {
             Route::Home | Route::Player(_) | Route::Asset(_) | Route::Health => true,
-            Route::Connections | Route::Connection(_) | Route::Metrics | Route::Stat => false,
+            Route::Connections
+            | Route::Connection(_)
+            | Route::Recording(_)
+            | Route::Metrics
+            | Route::Stat => false,
             _ => {
                 let guard = &self.shared.guard;
                 guard.may_share(&self.credentials, &self.page)

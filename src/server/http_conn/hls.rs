@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::exchange::{Exchange, not_live};
+use super::ranged::{MAX_RANGE_LEN, Ranged};
 use super::sending::send;
 use super::writer::{PIECE_LEN, Writer};
 use crate::allowance::Allowance;
 use crate::http::response::Length;
-use crate::http::{Response, Route, Status, conditions, percent, range};
+use crate::http::{Response, Route, Status, conditions, percent};
 use crate::live::hls::file_name::FileName;
 use crate::live::hls::playlist::{self, Carried, MediaContext};
 use crate::live::hls::reader::FragmentReader;
@@ -28,9 +29,6 @@ use crate::server::http_conn::{HttpEnd, log_viewer};
 use crate::server::wall_clock;
 pub(in crate::server) use sessions::HlsSessions;
 pub(in crate::server) use waiting::Waiters;
-
-/// The maximum length of the Range header, in bytes. A longer one isn't for a single range.
-const MAX_RANGE_LEN: usize = 64;
 
 /// The maximum length of If-None-Match for a playlist, in bytes. A player sends one or two tags.
 const MAX_KNOWN_LEN: usize = 256;
@@ -48,12 +46,10 @@ pub(super) struct HlsTask {
     query: String,
     /// Whether gaps fill a playlist that is too short.
     is_filled: bool,
-    /// The tag of the file.
-    tag: String,
-    /// The tags of the answers that the client has; for a file, only the right tag.
+    /// The tags of the playlists that the client has.
     known: String,
-    /// The value of the Range header.
-    range: Option<String>,
+    /// The wanted part of a file.
+    part: Option<Ranged>,
 }
 
 /// Checks and parses a request for a playlist or a file.
@@ -86,27 +82,17 @@ pub(super) fn reply(
         media_uri: String::new(),
         query: String::new(),
         is_filled: is_of_apple(head.header("user-agent")),
-        tag: String::new(),
-        known: head.known_tags(),
-        range: None,
+        known: String::new(),
+        part: file.map(|name| Ranged::new(head, conditions::tag(&name))),
     };
-    if let Some(name) = file {
-        task.tag = conditions::tag(&name);
-        let range = head.range(&task.tag);
-        let range = range.filter(|range| range.len() <= MAX_RANGE_LEN);
-        task.range = range.map(str::to_owned);
-        if conditions::lists(&task.known, &task.tag) {
-            task.known = task.tag.clone();
-        } else {
-            task.known = String::new();
-        }
-    } else {
+    if file.is_none() {
         if request == HlsRequest::Multivariant {
             task.media_uri = media_uri(head.path(), key);
         }
         if query.len() <= playlist::MAX_QUERY_LEN {
             task.query = query.to_owned();
         }
+        task.known = head.known_tags();
         if task.known.len() > MAX_KNOWN_LEN {
             task.known = String::new();
         }
@@ -127,8 +113,9 @@ impl HlsTask {
     /// Waits for the answer, and sends it.
     #[inline(never)]
     pub(super) fn run(self, writer: &mut Writer<'_>, allowance: &Allowance) -> Result<(), HttpEnd> {
-        let texts = [&self.media_uri, &self.query, &self.tag, &self.known];
+        let texts = [&self.media_uri, &self.query, &self.known];
         let len: usize = texts.map(String::capacity).iter().sum();
+        let len = len + self.part.as_ref().map_or(0, |part| part.tag.capacity());
         let Ok(_paid) = allowance.take(len + MAX_RANGE_LEN) else {
             return writer.respond(super::no_memory());
         };
@@ -188,29 +175,13 @@ impl HlsTask {
 
     /// Returns the response for a file and the range of bytes to send, or the response to send instead
     /// of the file.
-    #[inline(never)] // Keeps these locals off the stack while the file is sent.
     fn file_response(&self, has_video: bool, len: u64) -> Result<(Response, Range<u64>), Response> {
         let content_type = if has_video { "video/mp4" } else { "audio/mp4" };
         let mut response = Response::new(content_type, Vec::new());
         response.cache = FILE_CACHE;
-        response = response
-            .header("ETag", &self.tag)
-            .header("Accept-Ranges", "bytes");
-        if !self.known.is_empty() {
-            response.status = Status::NotModified;
-            return Err(response);
-        }
-        match range::parse(self.range.as_deref(), len) {
-            Ok(None) => Ok((response, 0..len)),
-            Ok(Some(range)) => {
-                response.status = Status::PartialContent;
-                let content_range = range::content_range(Some(&range), len);
-                Ok((response.header("Content-Range", &content_range), range))
-            }
-            Err(range::Unsatisfiable) => {
-                let refusal = Response::text(Status::RangeNotSatisfiable, "no such range");
-                Err(refusal.header("Content-Range", &range::content_range(None, len)))
-            }
+        match &self.part {
+            Some(part) => part.open(response, len),
+            None => Err(Response::not_found()),
         }
     }
 

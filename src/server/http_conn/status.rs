@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Reply;
 use super::end::HttpEnd;
 use super::exchange::{Exchange, response_to};
+use super::record;
 use super::writer::Writer;
 use crate::http::{self, Response, Route};
 use crate::live::Millis;
@@ -27,7 +28,8 @@ pub(super) struct StatusReply<'a> {
 
 type WriteStatus = fn(&mut dyn Write, &ServerStatus, &mut dyn Source);
 
-/// Answers a request for the state of streams or connections, or to end a connection.
+/// Answers a request for the state of streams or connections, or to end a connection, or to begin or end
+/// a recording.
 #[inline(never)] // Keeps these locals off the stack of idle connection threads.
 pub(super) fn reply<'s>(
     shared: &'s Arc<Shared>,
@@ -37,7 +39,11 @@ pub(super) fn reply<'s>(
     let guard = &shared.guard;
     let (client, credentials) = (exchange.client, &exchange.credentials);
     let is_privileged = guard.is_privileged(client, credentials, &exchange.page, shared.now());
-    if matches!(route, Route::Connections | Route::Connection(_)) && !is_privileged {
+    let needs_privileges = matches!(
+        route,
+        Route::Connections | Route::Connection(_) | Route::Recording(_)
+    );
+    if needs_privileges && !is_privileged {
         log_wrong_key(exchange, route, None);
         return Err(response_to(&guard.api_refusal(), true));
     }
@@ -49,6 +55,7 @@ pub(super) fn reply<'s>(
     // Each text locks every stream, some texts several times.
     let (content_type, write, looks): (_, WriteStatus, _) = match route {
         Route::Connection(id) => return Ok(Reply::Response(kick(exchange, *id))),
+        Route::Recording(key) => return record::reply(exchange, key).map(Reply::Response),
         Route::Connections => (json, api::connections, shared.connections.count()),
         Route::Metrics => (
             metrics::CONTENT_TYPE,
@@ -94,6 +101,7 @@ impl StatusReply<'_> {
             bytes_out,
             free_blocks: shared.arena.free_blocks(),
             total_blocks: shared.arena.total_blocks(),
+            disk: shared.recordings.disk(),
         };
         let response = Response::new(self.content_type, Vec::new());
         writer.write_made(response, &mut |out| {
@@ -104,16 +112,18 @@ impl StatusReply<'_> {
 
 /// Logs that a request without privileges has sent a key or password that wasn't accepted. Doesn't log
 /// the requested path, whose query contains the key.
-fn log_wrong_key(exchange: &Exchange<'_>, route: &Route, visitor: Option<&Visitor<'_>>) {
+pub(super) fn log_wrong_key(exchange: &Exchange<'_>, route: &Route, visitor: Option<&Visitor<'_>>) {
     let guard = &exchange.shared.guard;
     if !guard.has_refused(&exchange.credentials, visitor) {
         return;
     }
     let what = match route {
         Route::Connection(_) => "to end a connection",
+        Route::Recording(_) => "to begin or end a recording",
         Route::Connections => "for /api/v1/connections",
         Route::Metrics => "for /metrics",
         Route::Stat => "for /stat",
+        Route::Recordings => "for /api/v1/recordings",
         _ => "for /api/v1/streams",
     };
     exchange.warn(
@@ -156,7 +166,8 @@ impl Source for Lister<'_> {
             if report.totals()[0] > 0 {
                 let visitor = self.visitor.as_ref();
                 if visitor.is_none_or(|visitor| visitor.may_list(&key)) {
-                    return Some(StreamStatus::new(key, report));
+                    let recording = self.shared.recordings.report(&key);
+                    return Some(StreamStatus::new(key, report, recording));
                 }
                 self.is_locked = true;
             }

@@ -9,6 +9,7 @@ use crate::live::Millis;
 use crate::live::life::{PublishRefused, Publisher};
 use crate::live::stream::{Closed, PUBLISH_COST};
 use crate::rtmp::metadata;
+use crate::rtmp::server_session::PublishKind;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::client::Action;
 use crate::server::lines::About;
@@ -23,6 +24,7 @@ impl RtmpConnection {
         &mut self,
         message_stream_id: u32,
         name: &str,
+        kind: PublishKind,
         now: Millis,
     ) -> Result<(), RtmpEnd> {
         let granted = self.decide(Action::Publish, message_stream_id, name, now)?;
@@ -96,6 +98,7 @@ impl RtmpConnection {
             now,
         );
         push(&mut self.publishing, publishing);
+        self.record(message_stream_id, &key, kind);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ fn streams_are_listed_as_the_page_expects_them() {
     let expected = json!({
         "server": {"name": "brooklet", "version": VERSION, "uptime_s": 72, "rtmp_port": 1935},
         "locked": false,
+        "disk": null,
         "streams": [{
             "name": "live/door",
             "is_live": true,
@@ -30,6 +31,7 @@ fn streams_are_listed_as_the_page_expects_them() {
                 "id": "missing-audio",
                 "text": Finding::MissingTrack(Medium::Audio).to_string()
             }],
+            "recording": null,
             "publisher": {"connection": 17, "client": "FMLE/3.0"}
         }]
     });

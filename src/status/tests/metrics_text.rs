@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use super::*;
 
 /// Returns the samples that another parser reads, by name and labels.
-fn samples(text: &str) -> HashMap<(String, Vec<(String, String)>), f64> {
+pub(super) fn samples(text: &str) -> HashMap<(String, Vec<(String, String)>), f64> {
     let lines = text.lines().map(|line| Ok(line.to_owned()));
     let scrape = prometheus_parse::Scrape::parse(lines).unwrap();
     let samples = scrape.samples.into_iter().map(|sample| {

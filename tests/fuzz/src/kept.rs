@@ -101,6 +101,7 @@ pub fn kept(data: &[u8], heap: fn() -> usize) -> Result<(), String> {
             history: 12_000,
             max_lag: 2_000,
             batch: 0,
+            kept: 0,
             is_hls_served: true,
             desks: Desks::default(),
         };
@@ -358,6 +359,7 @@ impl Core {
             Event::Publish {
                 message_stream_id: id,
                 name,
+                ..
             } => {
                 client.stop(Some(id), &self.table, self.now);
                 let key = StreamKey::new("live", &name).map_err(|_| Closed)?;
@@ -390,6 +392,7 @@ impl Core {
             Event::Play {
                 message_stream_id: id,
                 name,
+                ..
             } => {
                 client.stop(Some(id), &self.table, self.now);
                 let key = StreamKey::new("live", &name).map_err(|_| Closed)?;

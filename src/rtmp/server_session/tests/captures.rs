@@ -44,7 +44,8 @@ fn check_publish(events: &[(Event<'_>, Vec<u8>)], name: &str) {
         *publish,
         Event::Publish {
             message_stream_id: 1,
-            name: name.into()
+            name: name.into(),
+            kind: PublishKind::Live
         }
     );
     assert_eq!(*end, stop(1));

@@ -91,7 +91,8 @@ fn arguments_in_amf3_are_understood() {
         event,
         Event::Publish {
             message_stream_id: 1,
-            name
+            name,
+            kind: PublishKind::Live
         }
     );
 }

@@ -69,6 +69,7 @@ fn several_message_streams_publish_and_play_side_by_side() {
     let publish = Event::Publish {
         message_stream_id: 2,
         name: "yard".into(),
+        kind: PublishKind::Live,
     };
     assert_eq!(event, [publish]);
     scenario.call(0, "createStream", 6.0, &[]);

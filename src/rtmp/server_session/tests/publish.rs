@@ -9,6 +9,7 @@ fn publish_is_answered_with_stream_begin_and_start_on_its_message_stream() {
     let expected = Event::Publish {
         message_stream_id: 1,
         name: "door?key=1".into(),
+        kind: PublishKind::Live,
     };
     assert_eq!(events, [expected]);
     assert_eq!(scenario.replies(), PUBLISH_REPLIES);
@@ -17,18 +18,22 @@ fn publish_is_answered_with_stream_begin_and_start_on_its_message_stream() {
 #[test]
 fn publish_needs_no_type_and_knows_every_type() {
     let types = [
-        vec![],
-        vec![text("record")],
-        vec![text("nonsense")],
-        vec![Value::Null],
+        (vec![], PublishKind::Live),
+        (vec![text("record")], PublishKind::Record),
+        (vec![text("append")], PublishKind::Append),
+        (vec![text("Record")], PublishKind::Live),
+        (vec![text("nonsense")], PublishKind::Live),
+        (vec![text(&"record".repeat(10_000))], PublishKind::Live),
+        (vec![Value::Null], PublishKind::Live),
     ];
-    for more in types {
+    for (more, kind) in types {
         let mut scenario = Scenario::created();
         let arguments = [vec![text("door")], more].concat();
         let events = scenario.call(1, "publish", 0.0, &arguments);
         let expected = Event::Publish {
             message_stream_id: 1,
             name: "door".into(),
+            kind,
         };
         assert_eq!(events, [expected]);
         assert_eq!(scenario.replies(), PUBLISH_REPLIES);
@@ -40,6 +45,7 @@ fn publish_without_a_name_has_an_empty_one() {
     let empty = [Event::Publish {
         message_stream_id: 1,
         name: String::new(),
+        kind: PublishKind::Live,
     }];
     for arguments in [[].as_slice(), &[Value::Null], &[Value::Number(1.0)]] {
         assert_eq!(
@@ -141,7 +147,8 @@ fn a_whole_publish_may_be_pipelined_however_it_is_split() {
             (
                 Event::Publish {
                     message_stream_id: 1,
-                    name: "door".into()
+                    name: "door".into(),
+                    kind: PublishKind::Live
                 },
                 vec![]
             ),
@@ -190,7 +197,8 @@ fn a_publish_that_replaces_another_asks_again_and_may_be_refused() {
         event,
         Event::Publish {
             message_stream_id: 1,
-            name: "yard".into()
+            name: "yard".into(),
+            kind: PublishKind::Live
         }
     );
     scenario

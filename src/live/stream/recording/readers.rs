@@ -1,0 +1,92 @@
+//! What recorders and readers of the last seconds need of a log. They aren't viewers: the log keeps it for
+//! them as long as blocks are free.
+
+use crate::live::log::Log;
+use crate::live::{Millis, When};
+
+/// The interval at which the messages to be kept are determined, in ms.
+const INTERVAL: Millis = 500;
+
+/// A reader's place.
+struct Reader {
+    id: u64,
+    /// The first message that it needs.
+    needed_from: u64,
+    /// Whether the stream waits for its publisher because of it.
+    is_recorder: bool,
+}
+
+/// See the module's documentation.
+#[derive(Default)]
+pub(in crate::live::stream) struct Readers {
+    readers: Vec<Reader>,
+    next_id: u64,
+    /// How long messages are kept for future readers, in ms.
+    kept: Millis,
+    /// When to determine again which messages are kept.
+    due: When,
+}
+
+impl Readers {
+    /// No readers; messages are kept for `kept` ms for future ones.
+    pub(in crate::live::stream) fn new(kept: Millis) -> Readers {
+        Readers {
+            kept,
+            ..Readers::default()
+        }
+    }
+
+    /// Whether there is a recorder.
+    pub(in crate::live::stream) fn has_recorder(&self) -> bool {
+        self.readers.iter().any(|reader| reader.is_recorder)
+    }
+
+    /// Whether the messages to be kept have to be determined now, because time has passed.
+    pub(in crate::live::stream) fn are_due(&mut self, now: Millis) -> bool {
+        let is_due = self.kept > 0 && self.due.get().is_none_or(|due| due <= now);
+        if is_due {
+            self.due = When::at(now + INTERVAL);
+        }
+        is_due
+    }
+
+    /// Adds a reader; returns its number.
+    pub(super) fn add(&mut self, needed_from: u64, is_recorder: bool) -> u64 {
+        self.next_id += 1;
+        self.readers.push(Reader {
+            id: self.next_id,
+            needed_from,
+            is_recorder,
+        });
+        self.next_id
+    }
+
+    pub(super) fn set_needs(&mut self, id: u64, from: u64) {
+        let mut readers = self.readers.iter_mut();
+        if let Some(reader) = readers.find(|reader| reader.id == id) {
+            reader.needed_from = from;
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: u64) {
+        self.readers.retain(|reader| reader.id != id);
+        if self.readers.is_empty() {
+            self.readers = Vec::new();
+        }
+    }
+
+    /// The first message that a reader needs; `None` without readers.
+    pub(super) fn needed_from(&self) -> Option<u64> {
+        self.readers.iter().map(|reader| reader.needed_from).min()
+    }
+
+    /// The first message that is kept for future readers: a keyframe, if possible.
+    pub(super) fn kept_from(&self, log: &Log) -> u64 {
+        let Some(newest) = log.newest().filter(|_| self.kept > 0) else {
+            return u64::MAX;
+        };
+        let since = newest.meta.arrived.saturating_sub(self.kept);
+        let first = log.newest_until(since);
+        log.start_before(first, 0).unwrap_or(first)
+    }
+}

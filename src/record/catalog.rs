@@ -1,0 +1,407 @@
+//! The list of recordings, in memory: streams, and the files of each, as they began.
+//!
+//! ```text
+//! live/door    [boot0001][..10-00-00Z][..10-10-00Z][..10-20-00Z, open]
+//! live/gate    [..10-00-00Z][..10-10-00Z, damaged]
+//!               ^ the oldest closed file of all: the next one to go
+//! ```
+//!
+//! It is built once, by a [`scan`], and kept up to date by those who write and remove files. It is behind a
+//! mutex that is shared with all who ask: nothing here takes long or touches the disk. Answers that may be
+//! long come in pieces, each of which begins where the last one ended.
+
+mod condition;
+mod entry;
+mod files;
+pub mod scan;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Bound, Range};
+
+use super::WallMillis;
+use super::name::FileName;
+use super::report::DiskReport;
+use crate::rtmp::stream_key::StreamKey;
+
+pub use condition::Condition;
+pub use entry::State;
+pub use files::{File, Span};
+
+use entry::Entry;
+use files::Files;
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    streams: BTreeMap<StreamKey, Files>,
+    /// The oldest file of each stream that may be removed: of unset clocks, and of set ones.
+    oldest: [BTreeSet<(FileName, StreamKey)>; 2],
+    /// The files that are being written; few.
+    held: Vec<Held>,
+    /// The number of all files, and the sum of their lengths.
+    files: usize,
+    bytes: u64,
+    /// What recorders have to know about the disk, and what they have found out about it.
+    pub condition: Condition,
+}
+
+/// A file that is being written.
+#[derive(Debug)]
+struct Held {
+    stream: StreamKey,
+    name: FileName,
+    /// The length up to which space was set aside.
+    allocated: u64,
+}
+
+/// A file that may be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oldest {
+    /// Its stream.
+    pub stream: StreamKey,
+    /// Its name.
+    pub name: FileName,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// The number of files.
+    pub files: usize,
+    /// The sum of their lengths in bytes.
+    pub bytes: u64,
+    /// The number of bytes set aside for files that are being written, beyond their lengths.
+    pub set_aside: u64,
+    /// The number of bytes in files that may be removed.
+    pub removable: u64,
+}
+
+/// Recorders
+impl Catalog {
+    /// Adds a file that begins to be written, under the wanted name or the next one that is free in
+    /// the list. If that name turns out to be taken on the disk: remove it, and begin with the next one.
+    pub fn begin(&mut self, stream: &StreamKey, wanted: FileName, wall: WallMillis) -> FileName {
+        let files = self.streams.entry(stream.clone()).or_default();
+        let name = files.free_name(wanted);
+        let mut entry = Entry::new(name, State::Open);
+        // The clock of a file that counts boots says nothing.
+        if name.boot() == 0 {
+            entry.begin_at(wall);
+        }
+        self.held.push(Held {
+            stream: stream.clone(),
+            name,
+            allocated: 0,
+        });
+        self.change(stream, |files| files.insert(entry));
+        name
+    }
+
+    /// Notes the length of what can be read of a file that is being written, in whole fragments, and
+    /// when its last frame ends. `wall` is the present, to which the new bytes count.
+    pub fn grow(
+        &mut self,
+        stream: &StreamKey,
+        name: FileName,
+        len: u64,
+        to: WallMillis,
+        wall: WallMillis,
+    ) {
+        self.change(stream, |files| files.grow(name, len, to, wall));
+    }
+
+    /// Notes that space was set aside for a file that is being written, up to a length.
+    pub fn set_aside(&mut self, stream: &StreamKey, name: FileName, len: u64) {
+        let is_it = |held: &&mut Held| held.name == name && held.stream == *stream;
+        if let Some(held) = self.held.iter_mut().find(is_it) {
+            held.allocated = len;
+        }
+    }
+
+    /// Notes that a file was closed, with its final length. From now on it may be removed.
+    pub fn close(
+        &mut self,
+        stream: &StreamKey,
+        name: FileName,
+        len: u64,
+        to: WallMillis,
+        wall: WallMillis,
+    ) {
+        self.release(stream, name);
+        self.change(stream, |files| {
+            files.grow(name, len, to, wall);
+            files.set_state(name, State::Closed);
+        });
+    }
+
+    /// Notes that a file that was being written was left as it is: it awaits its repair.
+    pub fn abandon(&mut self, stream: &StreamKey, name: FileName) {
+        self.release(stream, name);
+        self.change(stream, |files| files.set_state(name, State::Damaged));
+        self.condition.has_damaged = true;
+    }
+
+    /// Gives a file another name: the wanted one, or the next one that is free. Returns it, or `None`
+    /// if there is no such file.
+    pub fn rename(
+        &mut self,
+        stream: &StreamKey,
+        name: FileName,
+        wanted: FileName,
+    ) -> Option<FileName> {
+        let files = self.streams.get_mut(stream)?;
+        let mut entry = *files.get(name)?;
+        let new = files.free_name(wanted);
+        entry.name = new;
+        for held in &mut self.held {
+            if held.name == name && held.stream == *stream {
+                held.name = new;
+            }
+        }
+        self.change(stream, |files| {
+            files.remove(name);
+            files.insert(entry);
+        });
+        Some(new)
+    }
+
+    /// Takes a file off the list. Returns whether it was there.
+    pub fn remove(&mut self, stream: &StreamKey, name: FileName) -> bool {
+        self.release(stream, name);
+        let before = self.files;
+        self.change(stream, |files| files.remove(name));
+        self.files < before
+    }
+
+    /// Returns the number of bytes that a stream's files have got on the day (UTC) of this time.
+    pub fn bytes_today(&self, stream: &StreamKey, wall: WallMillis) -> u64 {
+        let files = self.streams.get(stream);
+        files.map_or(0, |files| files.bytes_of_day(wall))
+    }
+}
+
+/// The keeper
+impl Catalog {
+    /// Returns the file that goes first when space is short; never one that is open.
+    ///
+    /// How files of unset clocks relate to others in time isn't known. If the clock is set now, they are what
+    /// the boots before the last ones left; if it isn't, they are newer than all others.
+    pub fn oldest_closed(&self, clock_is_set: bool) -> Option<Oldest> {
+        let [booted, dated] = &self.oldest;
+        let (first, then) = if clock_is_set {
+            (booted, dated)
+        } else {
+            (dated, booted)
+        };
+        let (name, stream) = first.first().or(then.first())?;
+        let len = self.streams.get(stream)?.get(*name)?.len;
+        Some(Oldest {
+            stream: stream.clone(),
+            name: *name,
+            len,
+        })
+    }
+
+    /// Returns how much there is.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals {
+            files: self.files,
+            bytes: self.bytes,
+            removable: self.bytes,
+            set_aside: 0,
+        };
+        for held in &self.held {
+            let len = self
+                .entry(&held.stream, held.name)
+                .map_or(0, |entry| entry.len);
+            totals.set_aside += held.allocated.saturating_sub(len);
+            totals.removable = totals.removable.saturating_sub(len);
+        }
+        totals
+    }
+
+    /// Returns the number of files that are being written.
+    pub fn open_count(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Changes the state of a file, unless it is open.
+    pub fn set_state(&mut self, stream: &StreamKey, name: FileName, state: State) {
+        let is_open = self
+            .entry(stream, name)
+            .is_none_or(|entry| entry.state == State::Open);
+        if !is_open {
+            self.change(stream, |files| files.set_state(name, state));
+        }
+    }
+
+    /// Adds a file that awaits its repair, under the wanted name or the next one that is free in the
+    /// list. Returns that name.
+    pub(super) fn add_damaged(&mut self, stream: &StreamKey, wanted: FileName) -> FileName {
+        let files = self.streams.entry(stream.clone()).or_default();
+        let name = files.free_name(wanted);
+        let entry = Entry::new(name, State::Damaged);
+        self.change(stream, |files| files.insert(entry));
+        self.condition.has_damaged = true;
+        name
+    }
+
+    /// Sets length and duration of a file that was repaired or looked at, which is closed now.
+    pub fn settle(&mut self, stream: &StreamKey, name: FileName, len: u64, duration: u64) {
+        self.change(stream, |files| files.settle(name, len, duration));
+    }
+
+    /// Finds the first file in a state after the given one, in the order of streams and names.
+    pub fn next_in(
+        &self,
+        state: State,
+        after: Option<&(StreamKey, FileName)>,
+    ) -> Option<(StreamKey, FileName)> {
+        let from = after.map_or(Bound::Unbounded, |(stream, _)| Bound::Included(stream));
+        let mut streams = self.streams.range::<StreamKey, _>((from, Bound::Unbounded));
+        streams.find_map(|(stream, files)| {
+            let after = after.filter(|(last, _)| last == stream);
+            let name = files.next_in(state, after.map(|(_, name)| *name))?;
+            Some((stream.clone(), name))
+        })
+    }
+
+    /// Returns the highest number of a boot among the files; 0 if there is none.
+    pub fn boots(&self) -> u16 {
+        let files = self.streams.values();
+        files.map(Files::boots).max().unwrap_or_default()
+    }
+
+    /// Takes what a scan has found in place of the list. What is being written stays.
+    pub fn replace(&mut self, mut found: Catalog) {
+        let booted = found.boots();
+        for held in self.held.drain(..) {
+            let files = self.streams.get(&held.stream);
+            let Some(entry) = files.and_then(|files| files.get(held.name)).copied() else {
+                continue;
+            };
+            // The scan has found it with its `.part`.
+            found.remove(&held.stream, held.name);
+            found.streams.entry(held.stream.clone()).or_default();
+            found.change(&held.stream, |files| files.insert(entry));
+            found.held.push(held);
+        }
+        found.condition = std::mem::take(&mut self.condition);
+        let condition = &mut found.condition;
+        if !condition.is_listed {
+            condition.boot = booted.saturating_add(1);
+        }
+        condition.is_listed = true;
+        condition.has_damaged = true;
+        *self = found;
+    }
+
+    /// Returns the figures of the disk and of everything on it.
+    pub fn report(&self) -> DiskReport {
+        let space = self.condition.space;
+        DiskReport {
+            state: self.condition.state,
+            since: self.condition.since,
+            free: space.map(|space| space.free),
+            total: space.map(|space| space.total),
+            recordings: self.bytes,
+            files: self.files as u64,
+        }
+    }
+}
+
+/// Answers
+impl Catalog {
+    /// Returns the first stream with recordings after the given one, in the order of keys.
+    pub fn next_stream(&self, after: Option<&StreamKey>) -> Option<&StreamKey> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut streams = self.streams.range::<StreamKey, _>((from, Bound::Unbounded));
+        streams.next().map(|(stream, _)| stream)
+    }
+
+    /// Whether a stream has recordings.
+    pub fn has(&self, stream: &StreamKey) -> bool {
+        self.streams.contains_key(stream)
+    }
+
+    /// Whether a file of this stream is being written.
+    pub fn is_recording(&self, stream: &StreamKey) -> bool {
+        self.held.iter().any(|held| held.stream == *stream)
+    }
+
+    /// Finds a file. Files that await their repair aren't shown.
+    pub fn find(&self, stream: &StreamKey, name: FileName) -> Option<File> {
+        self.entry(stream, name)?.shown()
+    }
+
+    /// Appends the files of a stream that have something within the range to `out`, as they began, up
+    /// to `most` of them; the next piece begins after the last of these.
+    pub fn files(
+        &self,
+        stream: &StreamKey,
+        within: Range<WallMillis>,
+        after: Option<FileName>,
+        most: usize,
+        out: &mut Vec<File>,
+    ) {
+        if let Some(files) = self.streams.get(stream) {
+            out.extend(files.within(within, after).take(most));
+        }
+    }
+
+    /// Appends the spans of a stream that have something within the range to `out`, up to `most` of
+    /// them; the next piece begins at the end of the last of these. A span is as long as its files that
+    /// reach into the range. Files that follow each other within 2 s make one.
+    pub fn spans(
+        &self,
+        stream: &StreamKey,
+        within: Range<WallMillis>,
+        most: usize,
+        out: &mut Vec<Span>,
+    ) {
+        if let Some(files) = self.streams.get(stream) {
+            files.spans(within, most, out);
+        }
+    }
+
+    fn entry(&self, stream: &StreamKey, name: FileName) -> Option<&Entry> {
+        self.streams.get(stream)?.get(name)
+    }
+
+    fn release(&mut self, stream: &StreamKey, name: FileName) {
+        self.held
+            .retain(|held| held.name != name || held.stream != *stream);
+    }
+
+    /// Changes the files of a stream. All changes go through here: sums and the oldest files follow.
+    fn change(&mut self, stream: &StreamKey, change: impl FnOnce(&mut Files)) {
+        let Some(files) = self.streams.get_mut(stream) else {
+            return;
+        };
+        let (count, bytes, oldest) = (files.count(), files.bytes(), files.oldest());
+        change(files);
+        self.files = self.files - count + files.count();
+        self.bytes = self.bytes - bytes + files.bytes();
+        let now_oldest = files.oldest();
+        if files.count() == 0 {
+            self.streams.remove(stream);
+        }
+        let pairs = oldest.into_iter().zip(now_oldest);
+        for (set, (before, now)) in self.oldest.iter_mut().zip(pairs) {
+            if before == now {
+                continue;
+            }
+            if let Some(name) = before {
+                set.remove(&(name, stream.clone()));
+            }
+            if let Some(name) = now {
+                set.insert((name, stream.clone()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

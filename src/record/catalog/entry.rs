@@ -1,0 +1,78 @@
+//! Entries: a file of the list in 24 bytes.
+
+use super::files::File;
+use crate::record::WallMillis;
+use crate::record::name::FileName;
+
+/// What is to be done about a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is being written.
+    Open,
+    /// Nothing.
+    Closed,
+    /// It is closed, but its end, as the file system tells it, can't be right: to be looked at.
+    Unsure,
+    /// A crash has left it with `.part`: to be repaired, and not shown until then.
+    Damaged,
+    /// It can't be removed.
+    Stuck,
+}
+
+/// See the module's documentation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub(super) len: u64,
+    pub(super) name: FileName,
+    /// From its first frame to the end of its last, in ms.
+    pub(super) duration: u32,
+    /// The part of the second in which it began that was over, in ms.
+    lead: u16,
+    pub(super) state: State,
+}
+
+impl Entry {
+    pub(super) fn new(name: FileName, state: State) -> Entry {
+        Entry {
+            len: 0,
+            name,
+            duration: 0,
+            lead: 0,
+            state,
+        }
+    }
+
+    /// Sets when the file began, to the millisecond.
+    pub(super) fn begin_at(&mut self, wall: WallMillis) {
+        // Another second: the name was taken, and is that of the next one.
+        let lead = wall.saturating_sub(self.name.start());
+        self.lead = lead.min(999) as u16;
+    }
+
+    /// When it began.
+    pub(super) fn from(&self) -> WallMillis {
+        self.name.start() + u64::from(self.lead)
+    }
+
+    /// When it ends.
+    pub(super) fn to(&self) -> WallMillis {
+        self.from() + u64::from(self.duration)
+    }
+
+    /// Whether it may be removed.
+    pub(super) fn is_removable(&self) -> bool {
+        matches!(self.state, State::Closed | State::Unsure)
+    }
+
+    /// What is shown of it; `None` if it isn't shown.
+    pub(super) fn shown(&self) -> Option<File> {
+        let file = File {
+            name: self.name,
+            from: self.from(),
+            to: self.to(),
+            len: self.len,
+            is_open: self.state == State::Open,
+        };
+        (self.state != State::Damaged).then_some(file)
+    }
+}

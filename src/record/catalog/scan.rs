@@ -1,0 +1,108 @@
+//! Scans: the list of files as the disk has it, without opening any.
+//!
+//! A file's name says when it began, and its time of modification when it ends, to within 2 s on FAT.
+
+use std::collections::BTreeMap;
+
+use super::Catalog;
+use super::entry::{Entry, State};
+use super::files::{Files, MAX_DISTANCE};
+use crate::record::WallMillis;
+use crate::record::clock;
+use crate::record::disk::FoundFile;
+use crate::record::name::{FileName, stream_of};
+use crate::rtmp::stream_key::StreamKey;
+
+/// The longest plausible duration of a file that wasn't looked at, in ms.
+const MAX_DURATION: u64 = 86_400_000;
+
+/// A scan that goes on; see the module's documentation.
+#[derive(Debug, Default)]
+pub struct Scan {
+    streams: BTreeMap<StreamKey, Files>,
+    /// The folder of the last file, and the stream to which it belongs.
+    folder: String,
+    stream: Option<StreamKey>,
+    /// Damaged files whose names are those of others.
+    strays: Vec<(StreamKey, FileName)>,
+    ignored: u64,
+}
+
+/// What a scan has found.
+#[derive(Debug)]
+pub struct Scanned {
+    /// The list.
+    pub catalog: Catalog,
+    /// Files with `.part` beside files with the same name without it: to be given another name.
+    pub strays: Vec<(StreamKey, FileName)>,
+    /// The number of files that aren't recordings.
+    pub ignored: u64,
+}
+
+impl Scan {
+    /// Takes a file that was found.
+    pub fn found(&mut self, file: FoundFile<'_>, wall: WallMillis) {
+        if self.take(file, wall).is_none() {
+            self.ignored += 1;
+        }
+    }
+
+    fn take(&mut self, file: FoundFile<'_>, wall: WallMillis) -> Option<()> {
+        let (folder, name) = file.path.to_str()?.rsplit_once('/')?;
+        let (name, is_part) = FileName::parse(name)?;
+        // Files come folder by folder.
+        if folder != self.folder {
+            folder.clone_into(&mut self.folder);
+            self.stream = stream_of(folder);
+        }
+        let stream = self.stream.as_ref()?;
+        let mut entry = Entry::new(name, State::Damaged);
+        entry.len = file.len;
+        if !is_part {
+            let duration = duration(name, file.modified, wall);
+            entry.state = if duration.is_some() {
+                State::Closed
+            } else {
+                State::Unsure
+            };
+            entry.duration = duration.unwrap_or_default();
+        }
+        match self.streams.get_mut(stream) {
+            Some(files) => files.push(entry),
+            None => {
+                let mut files = Files::default();
+                files.push(entry);
+                self.streams.insert(stream.clone(), files);
+            }
+        }
+        Some(())
+    }
+
+    /// Ends the scan.
+    pub fn finish(mut self, wall: WallMillis) -> Scanned {
+        let mut catalog = Catalog::default();
+        for (stream, mut files) in std::mem::take(&mut self.streams) {
+            for name in files.finish(wall) {
+                self.strays.push((stream.clone(), name));
+            }
+            catalog.streams.insert(stream.clone(), Files::default());
+            catalog.change(&stream, |empty| *empty = files);
+        }
+        Scanned {
+            catalog,
+            strays: self.strays,
+            ignored: self.ignored,
+        }
+    }
+}
+
+/// Returns the duration of a file that was last modified at this time, in ms; `None` if it isn't plausible.
+fn duration(name: FileName, modified: WallMillis, wall: WallMillis) -> Option<u32> {
+    let start = name.start();
+    let is_future = clock::is_set(wall) && modified > wall.saturating_add(MAX_DISTANCE);
+    if name.boot() > 0 || is_future || modified.saturating_add(MAX_DISTANCE) < start {
+        return None;
+    }
+    let duration = modified.saturating_sub(start);
+    (duration <= MAX_DURATION).then_some(duration as u32)
+}

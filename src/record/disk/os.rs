@@ -1,0 +1,432 @@
+//! A folder of a real file system.
+//!
+//! # Is it still the same disk?
+//!
+//! Disks vanish: a card is pulled out, or remounted elsewhere. Then the folder of recordings is an empty
+//! folder of the root file system, which recordings would fill up. So a marker file says which disk
+//! it is, and stays locked as long as this program records there:
+//!
+//! ```text
+//! .brooklet    5f1c02a9be3d7e10 4711      an id, the process
+//! ```
+//!
+//! The disk is gone when the marker isn't there or has another id. A disk that was on a file system of its
+//! own isn't the root file system, whatever the marker says.
+
+use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, ErrorKind, IoSlice, Read, Seek, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use rustix::fs::{FlockOperation, StatVfsMountFlags, flock, statvfs};
+use rustix::io::Errno;
+
+use super::{Disk, DiskFile, FoundFile, Space};
+use crate::record::WallMillis;
+
+/// The name of the marker file.
+const MARKER: &str = ".brooklet";
+
+/// The longest marker that is read, in bytes.
+const MAX_MARKER_LEN: u64 = 64;
+
+/// The number of folders within each other that are searched for files.
+const MAX_DEPTH: usize = 16;
+
+/// See the module's documentation.
+pub struct OsDisk {
+    root: PathBuf,
+    process: u32,
+    claim: Mutex<Claim>,
+}
+
+/// What is known of the disk.
+#[derive(Default)]
+struct Claim {
+    /// The id in the marker, and the open marker, which holds the lock. `None` while the disk is gone.
+    marker: Option<(u64, File)>,
+    /// Whether the disk was on a file system of its own.
+    is_mounted: bool,
+}
+
+impl OsDisk {
+    /// Creates a disk from a folder. `process` is the id of this process, which another one names when it
+    /// finds the folder in use.
+    pub fn new(root: PathBuf, process: u32) -> OsDisk {
+        OsDisk {
+            root,
+            process,
+            claim: Mutex::default(),
+        }
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The path of a file, which lies in the folder.
+    fn locate(&self, path: &Path) -> io::Result<PathBuf> {
+        let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
+        if !path.components().all(is_plain) || path.as_os_str().is_empty() {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        Ok(self.root.join(path))
+    }
+
+    /// Creates the folders of a file below the root, which must exist.
+    fn create_folders(&self, path: &Path) -> io::Result<()> {
+        let mut above = self.root.clone();
+        for part in path.parent().into_iter().flat_map(Path::components) {
+            let folder = above.join(part);
+            match fs::create_dir(&folder) {
+                Ok(()) => sync_folder(&above)?,
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+            above = folder;
+        }
+        Ok(())
+    }
+
+    fn claim_state(&self) -> MutexGuard<'_, Claim> {
+        self.claim.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the folder is on a file system of its own.
+    fn is_mounted(&self) -> io::Result<bool> {
+        let folder = fs::metadata(&self.root)?;
+        if !folder.is_dir() {
+            return Err(ErrorKind::NotADirectory.into());
+        }
+        Ok(folder.dev() != fs::metadata("/")?.dev())
+    }
+
+    fn check_mounted(&self, claim: &Claim) -> io::Result<bool> {
+        let is_mounted = self.is_mounted()?;
+        if claim.is_mounted && !is_mounted {
+            return Err(gone("the disk isn't mounted"));
+        }
+        Ok(is_mounted)
+    }
+}
+
+impl Disk for OsDisk {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        /// Empty folders may be removed while a file is created in them.
+        const ATTEMPTS: usize = 3;
+
+        let full = self.locate(path)?;
+        let mut attempt = 0;
+        let file = loop {
+            attempt += 1;
+            self.create_folders(path)?;
+            let mut options = OpenOptions::new();
+            match options.read(true).write(true).create_new(true).open(&full) {
+                Err(error) if error.kind() == ErrorKind::NotFound && attempt < ATTEMPTS => {}
+                other => break other?,
+            }
+        };
+        sync_folder_of(&full)?;
+        Ok(Box::new(OsFile(file)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(OsFile(File::open(self.locate(path)?)?)))
+    }
+
+    fn reopen(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).open(self.locate(path)?)?;
+        Ok(Box::new(OsFile(file)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (from, to) = (self.locate(from)?, self.locate(to)?);
+        rename_new(&from, &to)?;
+        sync_folder_of(&to)?;
+        if from.parent() != to.parent() {
+            sync_folder_of(&from)?;
+        }
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(self.locate(path)?)?;
+        let above = path.ancestors().skip(1);
+        for folder in above.take_while(|folder| !folder.as_os_str().is_empty()) {
+            // Fails if something is left in it.
+            if fs::remove_dir(self.root.join(folder)).is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        let full = self.locate(path);
+        full.is_ok_and(|full| fs::symlink_metadata(full).is_ok())
+    }
+
+    fn list(&self, found: &mut dyn FnMut(FoundFile<'_>)) -> io::Result<()> {
+        let mut folders = vec![(PathBuf::new(), 0)];
+        // What can be read is listed even if something else can't.
+        let mut failed = Ok(());
+        while let Some((folder, depth)) = folders.pop() {
+            let mut below = |name: PathBuf| {
+                if depth < MAX_DEPTH {
+                    folders.push((name, depth + 1));
+                }
+            };
+            match list_folder(&self.root, &folder, &mut below, found) {
+                // Others' folders, like `lost+found`, and folders that were removed meanwhile.
+                Err(error) if depth > 0 && is_harmless(&error) => {}
+                Err(error) if failed.is_ok() => failed = Err(error),
+                _ => {}
+            }
+        }
+        failed
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let space = statvfs(&self.root)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
+        Ok(Space {
+            free: bytes(space.f_bavail),
+            total: bytes(space.f_blocks),
+        })
+    }
+
+    fn check(&self) -> io::Result<()> {
+        let mut claim = self.claim_state();
+        let is_same = self.check_mounted(&claim).and_then(|_| {
+            let (id, _) = claim.marker.as_ref().ok_or_else(|| gone("not claimed"))?;
+            let text = fs::read_to_string(self.root.join(MARKER))?;
+            match id_of(&text) {
+                Some(found) if found == *id => Ok(()),
+                _ => Err(gone("the disk was replaced")),
+            }
+        });
+        if let Err(error) = is_same {
+            // An open file would keep the disk from being unmounted.
+            claim.marker = None;
+            return Err(error);
+        }
+        if statvfs(&self.root)?
+            .f_flag
+            .contains(StatVfsMountFlags::RDONLY)
+        {
+            return Err(Errno::ROFS.into());
+        }
+        Ok(())
+    }
+
+    fn claim(&self) -> io::Result<()> {
+        let mut claim = self.claim_state();
+        let is_mounted = self.check_mounted(&claim)?;
+        claim.marker = None;
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(self.root.join(MARKER))?;
+        let mut text = String::new();
+        // A marker that can't be read as text is replaced.
+        let _ = (&file).take(MAX_MARKER_LEN).read_to_string(&mut text);
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Err(in_use(&text)),
+            // Locks are missing on some network file systems.
+            Ok(()) | Err(_) => {}
+        }
+        let id = id_of(&text).unwrap_or_else(new_id);
+        let marker = format!("{id:016x} {}\n", self.process);
+        if text != marker {
+            file.rewind()?;
+            file.set_len(0)?;
+            file.write_all(marker.as_bytes())?;
+            file.sync_all()?;
+            sync_folder(&self.root)?;
+        }
+        *claim = Claim {
+            marker: Some((id, file)),
+            is_mounted,
+        };
+        Ok(())
+    }
+}
+
+fn list_folder(
+    root: &Path,
+    folder: &Path,
+    below: &mut dyn FnMut(PathBuf),
+    found: &mut dyn FnMut(FoundFile<'_>),
+) -> io::Result<()> {
+    let mut outcome = Ok(());
+    for entry in fs::read_dir(root.join(folder))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let path = folder.join(name);
+        // Links aren't followed.
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => below(path),
+            Ok(metadata) if metadata.is_file() => found(FoundFile {
+                path: &path,
+                len: metadata.len(),
+                modified: modified(&metadata),
+            }),
+            Ok(_) => {}
+            Err(error) if is_harmless(&error) => {}
+            Err(error) => outcome = Err(error),
+        }
+    }
+    outcome
+}
+
+fn modified(metadata: &fs::Metadata) -> WallMillis {
+    let since_1970 = metadata.modified().ok();
+    let since_1970 = since_1970.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since_1970.map_or(0, |since| since.as_millis() as WallMillis)
+}
+
+fn is_harmless(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::PermissionDenied
+    )
+}
+
+/// The id in a marker.
+fn id_of(marker: &str) -> Option<u64> {
+    u64::from_str_radix(marker.split_whitespace().next()?, 16).ok()
+}
+
+/// An id that no other disk has: the seed of std's hash maps is random.
+fn new_id() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+fn gone(why: &'static str) -> io::Error {
+    io::Error::new(ErrorKind::NotFound, why)
+}
+
+fn in_use(marker: &str) -> io::Error {
+    let process = marker.split_whitespace().nth(1).unwrap_or("another");
+    let text = format!("process {process} is recording there");
+    io::Error::new(ErrorKind::ResourceBusy, text)
+}
+
+/// Renames a file unless the new name is taken.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // File systems and kernels without this.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            other => return Ok(other?),
+        }
+    }
+    // The folder is locked, and within this process names are taken by one thread at a time.
+    if fs::symlink_metadata(to).is_ok() {
+        return Err(ErrorKind::AlreadyExists.into());
+    }
+    fs::rename(from, to)
+}
+
+/// Makes the entries of the folder in which a file lies durable.
+fn sync_folder_of(file: &Path) -> io::Result<()> {
+    file.parent().map_or(Ok(()), sync_folder)
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder)?.sync_all() {
+        // File systems that can't sync a folder.
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
+        other => other,
+    }
+}
+
+/// A file of an [`OsDisk`].
+struct OsFile(File);
+
+impl DiskFile for OsFile {
+    fn write_at(&mut self, offset: u64, slices: &[IoSlice<'_>]) -> io::Result<()> {
+        let mut done = write_vectored_at(&self.0, offset, slices)?;
+        let mut offset = offset + done as u64;
+        // What was left over: nearly always nothing.
+        for slice in slices {
+            let skipped = done.min(slice.len());
+            done -= skipped;
+            let rest = slice.get(skipped..).unwrap_or_default();
+            self.0.write_all_at(rest, offset)?;
+            offset += rest.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read_at(buffer, offset) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn allocate(&mut self, len: u64) -> io::Result<()> {
+        allocate(&self.0, len)
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn set_modified(&mut self, to: WallMillis) -> io::Result<()> {
+        self.0.set_modified(UNIX_EPOCH + Duration::from_millis(to))
+    }
+}
+
+/// Writes in one call, maybe not everything. Returns how many bytes were written.
+#[cfg(not(any(target_vendor = "apple", target_os = "haiku")))]
+fn write_vectored_at(file: &File, offset: u64, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    match rustix::io::pwritev(file, slices, offset) {
+        Err(Errno::INTR) => Ok(0),
+        other => Ok(other?),
+    }
+}
+
+#[cfg(any(target_vendor = "apple", target_os = "haiku"))]
+fn write_vectored_at(_: &File, _: u64, _: &[IoSlice<'_>]) -> io::Result<usize> {
+    Ok(0)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn allocate(file: &File, len: u64) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+
+    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, len) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn allocate(_: &File, _: u64) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

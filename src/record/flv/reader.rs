@@ -1,0 +1,43 @@
+//! Answers about a file that is closed, from its marks.
+
+use std::io;
+
+use super::index::Backward;
+use crate::record::disk::DiskFile;
+use crate::record::mp4::Extent;
+
+/// Returns what a closed file has, or what one in the making has up to the whole fragment at its end. `None` if no
+/// fragment ends there.
+pub fn extent(file: &dyn DiskFile) -> io::Result<Option<Extent>> {
+    let len = file.len()?;
+    let mut fragments = Backward::new(file, len);
+    let Some((_, last)) = fragments.next()? else {
+        return Ok(None);
+    };
+    let mut extent = Extent {
+        len,
+        from: last.wall,
+        to: last.wall_end(),
+        duration: last.end,
+        fragments: 1,
+    };
+    while let Some((_, mark)) = fragments.next()? {
+        extent.from = mark.wall;
+        extent.fragments += 1;
+    }
+    Ok(Some(extent))
+}
+
+/// Returns the time in ms and the position of the last keyframe at or before `time`, in a file whose last
+/// fragment ends at `end`; of the first one if there is none before.
+pub fn keyframe_before(file: &dyn DiskFile, end: u64, time: u64) -> io::Result<Option<(u64, u64)>> {
+    let mut fragments = Backward::new(file, end);
+    let mut found = None;
+    while let Some(keyframe) = fragments.next_keyframe()? {
+        found = Some(keyframe);
+        if keyframe.0 <= time {
+            break;
+        }
+    }
+    Ok(found)
+}

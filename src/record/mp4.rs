@@ -1,0 +1,74 @@
+//! Recordings as hybrid MP4: fragments while they grow, sample tables when they are closed.
+//!
+//! ```text
+//! ftyp | free 16 | moov | fragment | fragment | ...                   NAME.mp4.part
+//! ftyp | mdat (swallows moov and fragments .......) | moov | index    NAME.mp4
+//! ```
+//!
+//! A fragment is a note (see [`note`](crate::media::mp4::note)), a `moof`, and an `mdat` with a checksum at
+//! its end. Each checksum covers the one before it, and the first one covers the end of `free`, which is
+//! different in each file: on FAT, a file may contain what another one left behind, and that isn't taken
+//! for fragments of this file.
+//!
+//! # The close
+//!
+//! `moov` and index are appended and synced. Only then 16 bytes are overwritten with the header of an
+//! `mdat`, in one sector, and synced. Then the file is renamed. So power may fail at any point: the file has
+//! all its fragments, or is closed.
+
+pub mod close;
+mod index;
+pub mod reader;
+pub mod repair;
+pub mod writer;
+
+use std::path::{Path, PathBuf};
+
+use super::WallMillis;
+use crate::live::Millis;
+use crate::media::mp4::FILE_TYPE_LEN;
+use crate::media::mp4::note::{CHECKSUM_LEN, Note};
+
+/// What makes the checksums of a file its own: the last bytes of `free`, or the checksum before.
+type Link = [u8; CHECKSUM_LEN as usize];
+
+/// The offset of the first [`Link`].
+const LINK_AT: u64 = FILE_TYPE_LEN as u64 + 12;
+
+/// The extent of a recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// The length of the file in bytes, up to the end of its last whole fragment as long as it is open.
+    pub len: u64,
+    /// When its first frame arrived.
+    pub from: WallMillis,
+    /// When its last frame ended.
+    pub to: WallMillis,
+    /// The duration of what is in it, in ms, gaps included.
+    pub duration: Millis,
+    /// The number of fragments.
+    pub fragments: u32,
+}
+
+impl Extent {
+    /// Adds a fragment behind the others.
+    fn add(&mut self, note: &Note) {
+        let duration = Millis::from(note.duration);
+        if self.fragments == 0 {
+            self.from = note.wall;
+        }
+        self.to = note.wall.saturating_add(duration);
+        self.duration = note.time.saturating_add(duration);
+        self.fragments = self.fragments.saturating_add(1);
+    }
+}
+
+/// Returns the name of a file as long as it is open: `NAME.mp4.part`.
+pub fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! Requests for recordings: the list, files, and spans of them.
+//!
+//! The disk is read on the connection's own thread, piece by piece, without a lock.
+
+mod file;
+mod list;
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::end::HttpEnd;
+use super::exchange::Exchange;
+use super::writer::{PIECE_LEN, Writer};
+use crate::http::response::Length;
+use crate::http::{Response, Route, Status, query};
+use crate::record::WallMillis;
+use crate::record::playback::{Body, time};
+use crate::rtmp::stream_key::StreamKey;
+use crate::server::Shared;
+use crate::server::lines::About;
+
+/// The reply to a request for recordings, whose body is read while it is sent.
+pub(super) enum RecordedReply<'s> {
+    List(list::ListReply<'s>),
+    Bytes(Bytes),
+}
+
+/// A range of bytes, and the head of the response with them.
+pub(super) struct Bytes {
+    response: Response,
+    range: Range<u64>,
+    body: Box<dyn Body>,
+}
+
+/// Answers a request for recordings.
+#[inline(never)] // Keeps these locals off the stack while the answer is sent.
+pub(super) fn reply<'s>(
+    shared: &'s Arc<Shared>,
+    exchange: &mut Exchange<'_>,
+    route: &Route,
+) -> Result<RecordedReply<'s>, Response> {
+    let recordings = shared.library.as_ref();
+    let recordings = recordings.ok_or_else(|| not_found("nothing is recorded here"))?;
+    match route {
+        Route::RecordedFile(key, name) => {
+            let key = exchange.authorize(key)?.key;
+            file::reply(exchange, recordings, &key, name).map(RecordedReply::Bytes)
+        }
+        Route::RecordedSpan(key) | Route::RecordedPlaylist(key) => {
+            let key = exchange.authorize(key)?.key;
+            Err(not_recorded(&key))
+        }
+        _ => list::reply(shared, recordings, exchange).map(RecordedReply::List),
+    }
+}
+
+impl RecordedReply<'_> {
+    /// Sends the answer.
+    #[inline(never)]
+    pub(super) fn write(self, writer: &mut Writer<'_>) -> Result<(), HttpEnd> {
+        match self {
+            RecordedReply::List(list) => list.write(writer),
+            RecordedReply::Bytes(mut bytes) => bytes.write(writer),
+        }
+    }
+}
+
+impl Bytes {
+    fn write(&mut self, writer: &mut Writer<'_>) -> Result<(), HttpEnd> {
+        let response = std::mem::replace(&mut self.response, Response::new("", &[][..]));
+        let len = self.range.end - self.range.start;
+        writer.begin(response, Length::Known(len))?;
+        if !writer.wants_body() {
+            return Ok(());
+        }
+        match writer.shared.scratches.take() {
+            Some(mut block) => self.send_through(block.bytes_mut(), writer),
+            // Without a block, a small buffer on the stack has to do.
+            None => self.send_slowly(writer),
+        }
+    }
+
+    #[inline(never)] // Keeps its buffer off the stack of other callers.
+    fn send_slowly(&mut self, writer: &mut Writer<'_>) -> Result<(), HttpEnd> {
+        self.send_through(&mut [0; PIECE_LEN], writer)
+    }
+
+    /// Sends the range. If the disk fails, the response stays incomplete, so the connection ends.
+    #[inline(never)]
+    fn send_through(&mut self, room: &mut [u8], writer: &mut Writer<'_>) -> Result<(), HttpEnd> {
+        while !self.range.is_empty() {
+            let left = usize::try_from(self.range.end - self.range.start).unwrap_or(usize::MAX);
+            let len = left.min(room.len());
+            let piece = room.get_mut(..len).unwrap_or_default();
+            let read = match self.body.read(self.range.start, piece) {
+                Ok(read) => read,
+                Err(error) => {
+                    let client = writer.client;
+                    let line = writer.shared.warn(About::Media, client.address().ip());
+                    line.say(format_args!(
+                        "{client} gets no more of a recording: {error}"
+                    ));
+                    return Ok(());
+                }
+            };
+            if read == 0 {
+                return Ok(());
+            }
+            writer.write(piece.get(..read).unwrap_or_default())?;
+            self.range.start += read as u64;
+        }
+        Ok(())
+    }
+}
+
+/// The value of a parameter of the query, decoded.
+fn parameter<'a>(exchange: &Exchange<'a>, name: &str) -> Option<Cow<'a, str>> {
+    query::value(exchange.head.query()?, name)
+}
+
+/// The time in a parameter, if it is there.
+fn time_of(exchange: &Exchange<'_>, name: &str) -> Result<Option<WallMillis>, Response> {
+    let Some(text) = parameter(exchange, name) else {
+        return Ok(None);
+    };
+    let time = time::parse(&text);
+    time.map(Some).ok_or_else(|| {
+        bad(&[
+            name,
+            " is a time such as 2026-11-28T11:30:00Z, or in ms since 1970",
+        ]
+        .concat())
+    })
+}
+
+/// The name under which a browser saves what was recorded of a stream from a time on:
+/// `door_2026-11-28_11-30-00.mp4`.
+fn with_file_name(
+    response: Response,
+    key: &StreamKey,
+    from: WallMillis,
+    extension: &str,
+) -> Response {
+    let (_, name) = key.app_and_name();
+    let plain = |c: char| match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' => c,
+        _ => '_',
+    };
+    let name: String = name.chars().map(plain).collect();
+    let time = time::Shown(from).to_string();
+    let time: String = time.chars().take(19).collect();
+    let time = time.replace(':', "-").replace('T', "_");
+    let value = [
+        "attachment; filename=\"",
+        &name,
+        "_",
+        &time,
+        extension,
+        "\"",
+    ]
+    .concat();
+    response.header("Content-Disposition", &value)
+}
+
+/// Whether a parameter is in the query, with or without a value.
+fn has_parameter(exchange: &Exchange<'_>, name: &str) -> bool {
+    let mut parameters = exchange.head.query().unwrap_or_default().split('&');
+    parameters.any(|text| text.split('=').next() == Some(name))
+}
+
+/// The response after an error of the disk.
+fn disk_failed(exchange: &Exchange<'_>, key: &StreamKey, error: &std::io::Error) -> Response {
+    let what = format_args!("gets no recording of {key}: {error}");
+    exchange.warn(About::Media, what);
+    super::retry_later(
+        Status::ServiceUnavailable,
+        "the recordings can't be read at the moment",
+    )
+}
+
+fn not_recorded(key: &StreamKey) -> Response {
+    not_found(&["nothing was recorded of ", key.as_str(), " at that time"].concat())
+}
+
+fn not_found(why: &str) -> Response {
+    Response::text(Status::NotFound, why)
+}
+
+fn bad(why: &str) -> Response {
+    Response::text(Status::BadRequest, why)
+}

@@ -1,0 +1,44 @@
+//! The recording of what a connection publishes.
+
+use super::RtmpConnection;
+use crate::rtmp::server_session::PublishKind;
+use crate::rtmp::stream_key::StreamKey;
+use crate::server::lines::About;
+use crate::server::recording::{Why, why};
+
+impl RtmpConnection {
+    /// Begins to record a stream that was just published, if the settings or its publisher want it. A
+    /// publisher that has asked is told, but goes on in any case: no status here has the level "error",
+    /// at which encoders give up.
+    #[inline(never)] // Keeps these locals off the stack of idle connection threads.
+    pub(super) fn record(&mut self, message_stream_id: u32, key: &StreamKey, kind: PublishKind) {
+        let shared = &self.shared;
+        let is_asked = kind != PublishKind::Live;
+        let Some(why) = why(&shared.config.record, key, kind) else {
+            if is_asked {
+                let (id, address) = (self.client.id(), self.client.address().ip());
+                let line = shared.info(About::Publishing, address);
+                line.say(format_args!(
+                    "#{id} {key}: its publisher asks for a recording, and gets none. To allow it, \
+                     add --record DIR --record-on-request on"
+                ));
+            }
+            return;
+        };
+        let result = shared.recordings.start(shared, key, why, None);
+        if let Err(refused) = &result {
+            let (id, address) = (self.client.id(), self.client.address().ip());
+            let line = shared.warn(About::Publishing, address);
+            line.say(format_args!("#{id} {key}: not recorded: {refused}"));
+        }
+        if why == Why::Configured && !is_asked {
+            return;
+        }
+        let (level, code, description) = match &result {
+            Ok(()) => ("status", "NetStream.Record.Start", "Recording.".to_owned()),
+            Err(refused) => ("warning", "NetStream.Record.Failed", refused.to_string()),
+        };
+        self.session
+            .note_recording(message_stream_id, level, code, &description);
+    }
+}
