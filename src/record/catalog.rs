@@ -50,6 +50,8 @@ pub struct Catalog {
 struct Held {
     stream: StreamKey,
     name: FileName,
+    /// When it began, by a clock that may not be set.
+    began: WallMillis,
     /// The length up to which space was set aside.
     allocated: u64,
 }
@@ -93,6 +95,7 @@ impl Catalog {
         self.held.push(Held {
             stream: stream.clone(),
             name,
+            began: wall,
             allocated: 0,
         });
         self.change(stream, |files| files.insert(entry));
@@ -109,6 +112,7 @@ impl Catalog {
         to: WallMillis,
         wall: WallMillis,
     ) {
+        let to = self.listed_time(stream, name, to);
         self.change(stream, |files| files.grow(name, len, to, wall));
     }
 
@@ -129,6 +133,7 @@ impl Catalog {
         to: WallMillis,
         wall: WallMillis,
     ) {
+        let to = self.listed_time(stream, name, to);
         self.release(stream, name);
         self.change(stream, |files| {
             files.grow(name, len, to, wall);
@@ -237,6 +242,17 @@ impl Catalog {
         }
     }
 
+    /// Adds a file that awaits its repair, under the wanted name or the next one that is free in the
+    /// list. Returns that name.
+    pub(super) fn add_damaged(&mut self, stream: &StreamKey, wanted: FileName) -> FileName {
+        let files = self.streams.entry(stream.clone()).or_default();
+        let name = files.free_name(wanted);
+        let entry = Entry::new(name, State::Damaged);
+        self.change(stream, |files| files.insert(entry));
+        self.condition.has_damaged = true;
+        name
+    }
+
     /// Sets length and duration of a file that was repaired or looked at, which is closed now.
     pub fn settle(&mut self, stream: &StreamKey, name: FileName, len: u64, duration: u64) {
         self.change(stream, |files| files.settle(name, len, duration));
@@ -277,6 +293,7 @@ impl Catalog {
             found.held.push(held);
         }
         found.condition = std::mem::take(&mut self.condition);
+        found.condition.is_listed = true;
         found.condition.has_damaged = true;
         *self = found;
     }
@@ -351,6 +368,17 @@ impl Catalog {
 
     fn entry(&self, stream: &StreamKey, name: FileName) -> Option<&Entry> {
         self.streams.get(stream)?.get(name)
+    }
+
+    /// Returns a time in a file that is being written as the list has it: files that count boots have
+    /// times of their own.
+    fn listed_time(&self, stream: &StreamKey, name: FileName, time: WallMillis) -> WallMillis {
+        let mut held = self.held.iter();
+        let held = held.find(|held| held.name == name && held.stream == *stream);
+        match held {
+            Some(held) if name.boot() > 0 => name.start() + time.saturating_sub(held.began),
+            _ => time,
+        }
     }
 
     fn release(&mut self, stream: &StreamKey, name: FileName) {

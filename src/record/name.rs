@@ -34,6 +34,9 @@ const MAX_COPY: u8 = 9;
 /// The number of boots that are told apart. Their times stay below those of clocks that are set.
 const MAX_BOOT: u16 = 1_700;
 
+/// In place of the number of a boot, when the clock was set.
+const DATED: u16 = u16::MAX;
+
 /// The seconds of a boot that its names can tell: six digits.
 const BOOT_SECONDS: u64 = 1_000_000;
 
@@ -59,7 +62,7 @@ impl Format {
 /// The name of a file, without its folder. Names order as the files began, those of unset clocks first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileName {
-    /// The number of the boot if the clock wasn't set, 0 if it was.
+    /// The number of the boot if the clock wasn't set, [`DATED`] if it was.
     boot: u16,
     /// Seconds since 1970, or since the boot.
     seconds: u32,
@@ -72,7 +75,7 @@ impl FileName {
     /// Returns the name of a file that begins at this time by a clock that is set.
     pub fn dated(wall: WallMillis, format: Format) -> FileName {
         FileName {
-            boot: 0,
+            boot: DATED,
             seconds: u32::try_from(wall / 1_000).unwrap_or(u32::MAX),
             copy: 1,
             format,
@@ -106,12 +109,12 @@ impl FileName {
     /// When the file began, to the second. Files of unset clocks get times from 1970 on which nothing is
     /// known but their order.
     pub fn start(self) -> WallMillis {
-        (u64::from(self.boot) * BOOT_SECONDS + u64::from(self.seconds)) * 1_000
+        (u64::from(self.boot()) * BOOT_SECONDS + u64::from(self.seconds)) * 1_000
     }
 
     /// The number of the boot if the clock wasn't set, 0 if it was.
     pub fn boot(self) -> u16 {
-        self.boot
+        if self.boot == DATED { 0 } else { self.boot }
     }
 
     /// The format of the file.
@@ -140,9 +143,13 @@ impl FileName {
         };
         let (boot, seconds) = if let Some(boot) = stem.strip_prefix("0000-boot") {
             let (boot, seconds) = boot.strip_suffix('s')?.split_once('-')?;
-            (boot.parse().ok()?, seconds.parse().ok()?)
+            let (boot, seconds) = (boot.parse().ok()?, seconds.parse().ok()?);
+            if !(1..=MAX_BOOT).contains(&boot) || u64::from(seconds) >= BOOT_SECONDS {
+                return None;
+            }
+            (boot, seconds)
         } else {
-            (0, date(stem)?)
+            (DATED, date(stem)?)
         };
         let parsed = FileName {
             boot,
@@ -151,9 +158,7 @@ impl FileName {
             format,
         };
         // Whatever else the pieces allowed, such as signs and missing zeros, isn't what is written.
-        let is_same = boot <= MAX_BOOT
-            && (1..=MAX_COPY).contains(&copy)
-            && parsed.to_string() == whole.unwrap_or(name);
+        let is_same = (1..=MAX_COPY).contains(&copy) && parsed.to_string() == whole.unwrap_or(name);
         is_same.then_some((parsed, whole.is_some()))
     }
 }
@@ -171,7 +176,7 @@ fn date(text: &str) -> Option<u32> {
 /// Formats the name without `.part`.
 impl fmt::Display for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.boot > 0 {
+        if self.boot != DATED {
             write!(f, "0000-boot{:04}-{:06}s", self.boot, self.seconds)?;
         } else {
             let [year, month, day, hour, minute, second] = calendar::fields(self.seconds.into());

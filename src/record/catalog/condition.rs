@@ -26,6 +26,8 @@ pub struct Condition {
     room: u64,
     /// The number of bytes for which room was taken since the start.
     taken: u64,
+    /// Whether a recorder has found too little room.
+    is_short: bool,
     /// What a recorder has run into.
     trouble: Option<DiskState>,
     /// Files that weren't there when they were opened.
@@ -48,6 +50,7 @@ impl Condition {
             self.room -= len;
             self.taken = self.taken.saturating_add(len);
         }
+        self.is_short |= !is_enough;
         is_enough
     }
 
@@ -80,11 +83,11 @@ impl Condition {
     /// Sets the room that there was when this many bytes had been taken.
     pub(in crate::record) fn set_room(&mut self, room: u64, taken: u64) {
         self.room = room.saturating_sub(self.taken - taken);
+        self.is_short = false;
     }
 
-    /// The number of bytes that may be written until the keeper looks again.
-    pub(in crate::record) fn room(&self) -> u64 {
-        self.room
+    pub(in crate::record) fn is_short(&self) -> bool {
+        self.is_short
     }
 
     pub(in crate::record) fn take_trouble(&mut self) -> Option<DiskState> {

@@ -29,7 +29,7 @@ fn without_a_clock_boots_and_seconds_are_counted() {
         (3, 765_432, "0000-boot0003-000765s.mp4"),
         (0, 0, "0000-boot0001-000000s.mp4"),
         (1, 1_000_000_000, "0000-boot0002-000000s.mp4"),
-        (u16::MAX, u64::MAX, "0000-boot1700-551615s.mp4"),
+        (u16::MAX, u64::MAX, "0000-boot1700-709551s.mp4"),
     ] {
         let booted = FileName::booted(boot, now, Format::Mp4);
         assert_eq!(booted.to_string(), name);
@@ -116,7 +116,6 @@ fn a_path_belongs_to_a_stream_only_if_it_is_written_as_ours() {
         ("../door", None),
         ("live//door", None),
         ("/live/door", None),
-        ("live/door/", None),
         ("live/door%", None),
         ("live/door%2", None),
         ("live/door%/x", None),
