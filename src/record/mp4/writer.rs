@@ -164,7 +164,12 @@ impl Mp4Writer {
         staging: &mut Staging,
     ) -> Result<(), AppendError> {
         self.has_gap |= cut.missed > 0;
-        cut.samples.retain(|sample| sample.kind.medium().is_some());
+        let (has_video, has_audio) = (self.has_video, self.audio_rate > 0);
+        cut.samples.retain(|sample| match sample.kind {
+            Kind::Video => has_video,
+            Kind::Audio => has_audio,
+            Kind::Data | Kind::Script => false,
+        });
         if cut.samples.is_empty() {
             return Ok(());
         }
