@@ -24,11 +24,11 @@ impl Session {
         let mut random = Random(seed ^ 0x5EED);
         let mut writer = script.writer(&disk);
         let mut certain = vec![(disk.operations(), 0)];
-        for _ in 0..12 {
+        for _ in 0..10 {
             let mut cut = script.cut();
             // With few bytes, nothing of the fragment is written before.
             let most = match random.below(5) {
-                0 => 600_000,
+                0 => 300_000,
                 1 => 1_000,
                 _ => usize::MAX,
             };
@@ -108,7 +108,7 @@ fn keeps(random: &mut Random, style: u64) -> impl FnMut() -> bool {
 fn every_power_cut_leaves_what_was_synced() {
     let mut cuts = 0;
     let mut more_than_synced = 0;
-    for seed in 0..4 {
+    for seed in 0..8 {
         let session = Session::new(seed);
         for operations in 0..=session.disk.operations() {
             for style in 0..5 {

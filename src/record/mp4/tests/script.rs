@@ -45,11 +45,13 @@ impl Random {
     }
 }
 
-/// The bytes of a sample.
-fn bytes_of(sample: &CutSample) -> impl Iterator<Item = u8> {
+/// The bytes of a sample, from an offset on.
+fn bytes_of(sample: &CutSample, from: u32) -> impl Iterator<Item = u8> {
     let seed = sample.number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (0..u64::from(sample.len))
-        .map(move |at| (seed.wrapping_add(at).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 56) as u8)
+    (from..sample.len).map(move |at| {
+        let mixed = seed.wrapping_add(at.into());
+        (mixed.wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 56) as u8
+    })
 }
 
 /// A recording under way.
@@ -83,7 +85,7 @@ impl Script {
 
     /// The next GOP of a stream. The messages are in the order of their timestamps.
     pub(super) fn cut(&mut self) -> Cut {
-        let frames = 2 + self.random.below(10);
+        let frames = 2 + self.random.below(5);
         let mut cut = Cut::default();
         if self.random.below(8) == 0 {
             self.time += 3_000;
@@ -92,7 +94,7 @@ impl Script {
         let (start, end) = (self.time, self.time + frames * 40);
         for frame in 0..frames {
             let time = start + frame * 40;
-            let len = if frame == 0 { 2_000 } else { 10 };
+            let len = if frame == 0 { 700 } else { 10 };
             if self.has_video {
                 let sample = self.sample(Kind::Video, time, 40, len);
                 cut.samples.push(CutSample {
@@ -139,7 +141,7 @@ impl Script {
             let mut done = 0;
             let most = (1 + random.below(3_000) as usize).min(out.len());
             while let Some(sample) = samples.get(place.index).filter(|_| done < most) {
-                let rest = bytes_of(sample).skip(place.offset as usize);
+                let rest = bytes_of(sample, place.offset);
                 let count = rest
                     .zip(&mut out[done..most])
                     .map(|(byte, to)| *to = byte)
@@ -172,7 +174,7 @@ impl Script {
                 time: sample.decode_time - first,
                 composition_offset: sample.composition_time,
                 is_sync: sample.is_sync || kind == Kind::Audio,
-                bytes: bytes_of(sample).collect(),
+                bytes: bytes_of(sample, 0).collect(),
             });
             samples.collect()
         };
