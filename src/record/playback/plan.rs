@@ -303,10 +303,7 @@ impl Plan {
                 .iter()
                 .find_map(|part| track(&part.times, medium))?;
             let last = self.last_times(self.parts.len(), medium)?;
-            Some(TrackTimes {
-                first: first.first,
-                ..last
-            })
+            Some(first.followed_by(last))
         };
         Times {
             video: ends(Medium::Video),
