@@ -136,7 +136,7 @@ fn damaged_recordings_are_read_or_refused() {
     let mut random = Random(5);
     let file = fuzz::recorded_file();
     fuzz::recorded(&file);
-    for _ in 0..20_000 {
+    for n in 0..20_000 {
         let mut bytes = file.clone();
         for _ in 0..1 + random.below(3) {
             let at = random.below(bytes.len());
@@ -151,6 +151,10 @@ fn damaged_recordings_are_read_or_refused() {
             }
         }
         fuzz::recorded(&bytes);
+        if n % 10 == 0 {
+            let mode = random.next() as u8;
+            fuzz::repair(&[&[mode], &bytes[..]].concat());
+        }
     }
 }
 
@@ -167,6 +171,7 @@ fn known_crashers_no_longer_crash() {
             Some("metadata") => fuzz::metadata,
             Some("mp4") => fuzz::mp4,
             Some("recorded") => fuzz::recorded,
+            Some("repair") => fuzz::repair,
             Some("session") => fuzz::session,
             Some("tag") => fuzz::tag,
             Some("http_head") => fuzz::http_head,
