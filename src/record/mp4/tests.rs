@@ -3,6 +3,7 @@
 
 mod closed_file;
 mod files;
+mod memory;
 mod power_cuts;
 mod script;
 

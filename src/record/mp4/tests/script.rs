@@ -1,5 +1,7 @@
 //! Recordings that were made up.
 
+use allocation_counter::{AllocationInfo, measure};
+
 use super::NAME;
 use super::closed_file::{ClosedFile, ReadSample};
 use crate::live::arena::{Arena, BLOCK_LEN};
@@ -63,6 +65,8 @@ pub(super) struct Script {
     time: u64,
     /// Whether there is video.
     pub(super) has_video: bool,
+    /// What the last append has allocated.
+    pub(super) allocated: AllocationInfo,
     /// What was appended, one for each fragment.
     pub(super) appended: Vec<Vec<CutSample>>,
 }
@@ -75,6 +79,7 @@ impl Script {
             number: 17,
             time: 5_000 + seed,
             has_video: true,
+            allocated: AllocationInfo::default(),
             appended: Vec::new(),
         }
     }
@@ -159,7 +164,9 @@ impl Script {
             Ok(done)
         };
         let wall = WALL + self.time;
-        writer.append(cut, wall, &mut source, &mut staging)?;
+        let mut outcome = Ok(());
+        self.allocated = measure(|| outcome = writer.append(cut, wall, &mut source, &mut staging));
+        outcome?;
         self.appended.push(cut.samples.clone());
         Ok(())
     }
