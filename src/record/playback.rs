@@ -13,6 +13,7 @@
 
 pub mod file;
 pub mod fragments;
+pub mod last;
 pub mod plan;
 pub mod span;
 pub mod time;
