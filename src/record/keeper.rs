@@ -21,11 +21,10 @@ use super::catalog::scan::Scan;
 use super::catalog::{Catalog, Oldest, State};
 use super::clock;
 use super::disk::{Disk, Failure};
-use super::name::{FileName, path};
+use super::name::path;
 use super::report::DiskState;
 use super::space::{Limits, Usage, Verdict};
 use crate::live::{Millis, lock};
-use crate::rtmp::stream_key::StreamKey;
 
 pub use chores::{Found, Mend};
 
@@ -137,19 +136,14 @@ impl Keeper {
         if !is_listed || !matches!(state, DiskState::Fine | DiskState::Full) {
             return next;
         }
-        self.chores.look_for(missed, &*self.disk, &self.catalog, tell);
+        self.chores
+            .look_for(missed, &*self.disk, &self.catalog, tell);
         let chores_at = self.chores.step(&*self.disk, &self.catalog, now, tell);
         chores_at.map_or(next, |at| next.min(at))
     }
 
     /// Looks at the disk, and makes room.
-    fn look(
-        &mut self,
-        now: Millis,
-        wall: WallMillis,
-        trouble: Option<DiskState>,
-        tell: Tell<'_>,
-    ) {
+    fn look(&mut self, now: Millis, wall: WallMillis, trouble: Option<DiskState>, tell: Tell<'_>) {
         let outcome = self.prepare(wall, tell);
         let outcome = outcome.and_then(|()| self.make_room(wall, trouble, tell));
         let (state, is_more, error) = match outcome {
@@ -173,7 +167,8 @@ impl Keeper {
         if self.is_claimed {
             // Whatever is there next has to be claimed and listed anew.
             let checked = self.disk.check();
-            self.is_claimed = !matches!(&checked, Err(error) if Failure::of(error) == Failure::Gone);
+            self.is_claimed =
+                !matches!(&checked, Err(error) if Failure::of(error) == Failure::Gone);
             checked?;
         }
         if !self.is_claimed {

@@ -3,6 +3,7 @@
 #[path = "recording/request.rs"]
 mod request;
 
+use std::io;
 use std::sync::Arc;
 
 use super::Shared;
@@ -37,6 +38,10 @@ impl Recordings {
 
     pub(super) fn report(&self, _: &StreamKey) -> Option<RecordingReport> {
         None
+    }
+
+    pub(super) fn begin(&self, _: &Arc<Shared>) -> io::Result<()> {
+        Ok(())
     }
 
     pub(super) fn finish(&self) {}

@@ -46,8 +46,7 @@ pub trait Mend: Send {
     ) -> io::Result<Option<Found>>;
 
     /// Measures a closed file; `None` if it isn't one.
-    fn look(&mut self, disk: &dyn Disk, format: Format, path: &Path)
-    -> io::Result<Option<Found>>;
+    fn look(&mut self, disk: &dyn Disk, format: Format, path: &Path) -> io::Result<Option<Found>>;
 }
 
 /// A file of a stream.

@@ -69,6 +69,14 @@ pub fn repair_file(file: &mut dyn DiskFile) -> io::Result<Option<Extent>> {
     close(file, &head, end).map(Some)
 }
 
+/// Returns the extent of a closed file; `None` if it isn't one.
+pub fn look(file: &dyn DiskFile) -> io::Result<Option<Extent>> {
+    match read_head(file)? {
+        Some(head) => closed(file, &head),
+        None => Ok(None),
+    }
+}
+
 /// Returns the extent of a file that is closed already. Its tables were on the disk before the header said
 /// that it is closed.
 pub fn closed(file: &dyn DiskFile, head: &FileHead) -> io::Result<Option<Extent>> {

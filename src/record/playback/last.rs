@@ -10,8 +10,7 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Body, WallMillis};
-use crate::allowance::Taken;
+use super::Body;
 use crate::live::cut::{CopyPlace, Cut, CutSample};
 use crate::live::kind::Kind;
 use crate::live::stream::{LogSpan, Stream};
@@ -38,8 +37,6 @@ pub struct LastBody {
     walk: Walk,
     /// The piece of a table, and where it lies in the `moov`.
     piece: Vec<u8>,
-    /// Pays for the memory.
-    _paid: Taken,
 }
 
 /// Walks from one cut to the next.
@@ -62,14 +59,9 @@ struct Walk {
 }
 
 impl LastBody {
-    /// Lays out the file. `wall`: when its first frame arrived. Fails if messages have left the log, or if
+    /// Lays out the file. Fails if messages have left the log, or if
     /// there are none.
-    pub fn new(
-        stream: Arc<Stream>,
-        span: LogSpan,
-        wall: WallMillis,
-        paid: Taken,
-    ) -> io::Result<LastBody> {
+    pub fn new(stream: Arc<Stream>, span: LogSpan) -> io::Result<LastBody> {
         let mut walk = Walk::new(stream, span)?;
         let (mut totals, mut times) = (Totals::default(), Times::default());
         let mut data_len = 0;
@@ -81,7 +73,7 @@ impl LastBody {
                 break;
             }
         }
-        let movie = Movie::new(&walk.init, &totals, &times, wall).ok_or(ErrorKind::InvalidData)?;
+        let movie = Movie::new(&walk.init, &totals, &times, 0).ok_or(ErrorKind::InvalidData)?;
         walk.rewind()?;
         Ok(LastBody {
             movie,
@@ -89,7 +81,6 @@ impl LastBody {
             is_in_data: false,
             walk,
             piece: Vec::new(),
-            _paid: paid,
         })
     }
 

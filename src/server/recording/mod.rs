@@ -5,9 +5,11 @@
 //! | one per recording  | writes one stream into files                      | the disk, or a tick |
 //! | the keeper         | repairs what a crash has left, keeps space free   | the disk, or a tick |
 
+mod keeper;
 mod request;
 mod running;
 
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,6 +18,7 @@ use crate::config::{Record, RecordFormat};
 use crate::live::cut::Form;
 use crate::live::{Millis, lock};
 use crate::record::disk::os::OsDisk;
+use crate::record::playback;
 use crate::record::recorder::{Recorder, Rules};
 use crate::record::report::{DiskReport, RecordingReport};
 use crate::record::staging::Staging;
@@ -58,9 +61,28 @@ impl Recordings {
         })
     }
 
+    /// Starts the keeper, if there is a folder.
+    pub(super) fn begin(&self, shared: &Arc<Shared>) -> io::Result<()> {
+        let Some(store) = &self.store else {
+            return Ok(());
+        };
+        let (store, shared) = (Arc::clone(store), Arc::downgrade(shared));
+        let run = move || keeper::run(&store, &shared);
+        thread::spawn("keeper", thread::STACK_LEN, Box::new(run)).map(drop)
+    }
+
     /// The disk and what is on it; `None` without a folder.
     pub(super) fn store(&self) -> Option<&Arc<Store>> {
         self.store.as_ref()
+    }
+
+    /// What can be played of them.
+    pub(super) fn library(&self) -> Option<playback::Recordings> {
+        let store = self.store.as_ref()?;
+        Some(playback::Recordings {
+            catalog: Arc::clone(store.shared_catalog()),
+            disk: Arc::clone(store.disk()),
+        })
     }
 
     /// Begins to record a stream, with up to `preroll` ms of what came before. If it is recorded
@@ -133,6 +155,10 @@ impl Recordings {
 
     /// Waits until the files of streams that have ended are closed, but not for a disk that hangs.
     pub(super) fn finish(&self) {
+        if let Some(store) = &self.store {
+            // Ends the keeper.
+            store.call_keeper();
+        }
         const TICK: Duration = Duration::from_millis(10);
 
         let deadline = Instant::now() + PATIENCE;
