@@ -18,6 +18,7 @@ pub struct LogSpan {
     messages: Range<u64>,
     life: u32,
     arrived: Millis,
+    config_len: usize,
 }
 
 impl LogSpan {
@@ -34,6 +35,11 @@ impl LogSpan {
     /// When its first message arrived.
     pub fn arrived(&self) -> Millis {
         self.arrived
+    }
+
+    /// The number of bytes of its decoder configurations.
+    pub fn config_len(&self) -> usize {
+        self.config_len
     }
 }
 
@@ -59,11 +65,13 @@ impl Stream {
             messages: first..end,
             life,
             arrived: 0,
+            config_len: 0,
         };
         let mut cut = Cut::default();
         let found = self.next_of_span(&span, first, &mut cut);
         span.messages.start = cut.messages.start;
         span.arrived = cut.arrived;
+        span.config_len = cut.tracks.presentation.config_len();
         (found == Ok(true) && cut.is_start).then_some(span)
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Bytes, RecordedReply, bad, has_parameter, with_file_name};
 use crate::http::{Response, Status, conditions, query};
 use crate::record::playback::Body;
-use crate::record::playback::last::{LAST_COST, LastBody};
+use crate::record::playback::last::LastBody;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::http_conn::exchange::{Exchange, not_live};
 use crate::server::http_conn::hls::random;
@@ -28,14 +28,15 @@ pub(in crate::server::http_conn) fn reply<'s>(
     let key = admission.key;
     let stream = admission.stream.ok_or_else(|| not_live(&key))?;
     exchange.look_at(COST)?;
-    let (own, common) = (exchange.allowance, &exchange.shared.common);
-    let paid = own.take(LAST_COST).or_else(|_| common.take(LAST_COST));
-    let paid = paid.map_err(|_| super::super::no_memory())?;
     // A client that asks for the rest of a file gets it of the same file.
     let known = exchange.head.header("if-range").and_then(parse_tag);
     let nothing = || Response::text(Status::NotFound, "nothing of this stream can be MP4 now");
     let span = stream.last_messages(last, known, random);
     let span = span.ok_or_else(nothing)?;
+    let cost = LastBody::cost(&span);
+    let (own, common) = (exchange.allowance, &exchange.shared.common);
+    let paid = own.take(cost).or_else(|_| common.take(cost));
+    let paid = paid.map_err(|_| super::super::no_memory())?;
     let messages = span.messages();
     let tag = conditions::tag(&format_args!(
         "{:08x}-{:x}-{:x}",
