@@ -27,7 +27,7 @@ fn body(
     last: u64,
     known: Option<(u32, Range<u64>)>,
 ) -> Option<(u32, Range<u64>, io::Result<LastBody>)> {
-    let span = fixture.stream.last_messages(last, known, || 7)?;
+    let span = fixture.stream.last_messages(last, known, || 7, fixture.now.get())?;
     let (life, messages) = (span.life(), span.messages());
     let body = LastBody::new(Arc::clone(&fixture.stream), span);
     Some((life, messages, body))
@@ -205,7 +205,11 @@ fn what_is_sent_stays_and_what_was_sent_may_go() {
     gops(&fixture, 45_000, 1, 25);
     assert!(blocks() < before, "{} blocks, {before} before", blocks());
     drop(body);
+    // What somebody has asked for is kept for the next time.
     gops(&fixture, 46_000, 2, 25);
+    assert!(blocks() > 50, "{} blocks", blocks());
+    fixture.wait(600_000);
+    gops(&fixture, 648_000, 2, 25);
     assert!(blocks() < 10, "{} blocks", blocks());
 }
 

@@ -47,15 +47,18 @@ impl Stream {
     /// Returns the newest messages, from the newest keyframe on that is at least `last` ms older than the
     /// newest message, or from the oldest keyframe. `known` is a span of which a client already has a
     /// part, by its life and its messages: it is returned again if it is still in the log. `None` if there
-    /// is nothing that MP4 can hold. `nonce` draws a random number.
+    /// is nothing that MP4 can hold. `nonce` draws a random number. From now on, as much is kept for the next
+    /// request for some minutes, while blocks are free.
     pub fn last_messages(
         &self,
         last: Millis,
         known: Option<(u32, Range<u64>)>,
         nonce: fn() -> u32,
+        now: Millis,
     ) -> Option<LogSpan> {
         let (first, end, life, place) = {
             let state = &mut *lock(&self.state);
+            state.readers.note_asked(last, now);
             let life = state.hls.life(nonce);
             let (first, end) = state.bounds_of_span(last, life, known)?;
             (first, end, life, self.place(state, Form::Mp4, first, false))

@@ -31,7 +31,7 @@ pub(in crate::server::http_conn) fn reply<'s>(
     // A client that asks for the rest of a file gets it of the same file.
     let known = exchange.head.header("if-range").and_then(parse_tag);
     let nothing = || Response::text(Status::NotFound, "nothing of this stream can be MP4 now");
-    let span = stream.last_messages(last, known, random);
+    let span = stream.last_messages(last, known, random, exchange.shared.now());
     let span = span.ok_or_else(nothing)?;
     let cost = LastBody::cost(&span);
     let (own, common) = (exchange.allowance, &exchange.shared.common);
