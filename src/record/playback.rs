@@ -12,6 +12,7 @@
 //! is held while the disk is read.
 
 pub mod file;
+pub mod last;
 pub mod plan;
 pub mod playlist;
 pub mod span;

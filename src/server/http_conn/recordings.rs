@@ -3,6 +3,7 @@
 //! The disk is read on the connection's own thread, piece by piece, without a lock.
 
 mod file;
+mod last;
 mod list;
 mod span;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use super::end::HttpEnd;
 use super::exchange::Exchange;
 use super::writer::{PIECE_LEN, Writer};
+pub(super) use last::reply as last;
 use crate::allowance::Taken;
 use crate::http::response::Length;
 use crate::http::{Response, Route, Status, query};
