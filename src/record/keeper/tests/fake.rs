@@ -10,7 +10,7 @@ use crate::record::WallMillis;
 use crate::record::catalog::Catalog;
 use crate::record::disk::{Disk, DiskFile, FoundFile, Space};
 use crate::record::keeper::{Found, Mend};
-use crate::record::name::{Format, parse_path};
+use crate::record::name::{FileName, Format, parse_path};
 
 /// A file: what is known without opening it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,9 @@ pub(super) struct FakeFile {
 pub(super) struct Inside {
     pub(super) files: BTreeMap<PathBuf, FakeFile>,
     /// The space that they take.
-    own: u64,
+    pub(super) own: u64,
+    /// The closed ones among them, by name: of unset clocks, and of set ones.
+    pub(super) closed: [BTreeSet<(FileName, PathBuf)>; 2],
     pub(super) total: u64,
     /// What others have written.
     pub(super) others: u64,
@@ -51,6 +53,15 @@ impl Inside {
             None => self.files.remove(path),
         };
         self.own = self.own + file.map_or(0, size) - before.map_or(0, size);
+        if file.is_some() != before.is_some() {
+            if let Some((_, name, false)) = parse_path(path) {
+                let closed = &mut self.closed[usize::from(name.boot() == 0)];
+                match file {
+                    Some(_) => closed.insert((name, path.to_owned())),
+                    None => closed.remove(&(name, path.to_owned())),
+                };
+            }
+        }
         before
     }
 }
