@@ -20,6 +20,7 @@ pub mod clock;
 pub mod disk;
 pub mod flv;
 pub mod keeper;
+pub mod mend;
 pub mod mp4;
 pub mod name;
 pub mod playback;

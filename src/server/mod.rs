@@ -309,6 +309,7 @@ impl Server {
         if let Some(sessions) = &self.shared.hls_sessions {
             sessions.end_all();
         }
+        self.shared.recordings.finish();
         self.shared.lines.finish();
     }
 }

@@ -12,6 +12,7 @@ mod joins;
 mod kept;
 mod log_model;
 mod publishers;
+mod recording;
 mod sharing;
 mod slow_players;
 mod steady_state;

@@ -57,17 +57,17 @@ impl Log {
         all.find(|number| self.entry(*number).is_some_and(is_start))
     }
 
-    /// The first message that arrived at this time or later; the next one if none did.
-    pub(in crate::live) fn first_since(&self, arrived: Millis) -> u64 {
+    /// The newest message that arrived at this time or earlier; the oldest one if none did.
+    pub(in crate::live) fn newest_until(&self, arrived: Millis) -> u64 {
         let (mut low, mut high) = (self.first, self.next);
         while low < high {
             let middle = low + (high - low) / 2;
             match self.entry(middle) {
-                Some(entry) if entry.meta.arrived < arrived => low = middle + 1,
+                Some(entry) if entry.meta.arrived <= arrived => low = middle + 1,
                 _ => high = middle,
             }
         }
-        low
+        low.saturating_sub(1).max(self.first)
     }
 
     /// The message with this number, unless it has been evicted or hasn't been appended yet.

@@ -145,7 +145,7 @@ impl StreamState {
             return newest.unwrap_or(log.end());
         };
         let since = entry.meta.arrived.saturating_sub(preroll);
-        let start = log.start_before(log.first_since(since), from);
+        let start = log.start_before(log.newest_until(since), from);
         let start = start.or_else(|| log.join_point_from(from, true));
         start.or(newest).unwrap_or(log.end())
     }

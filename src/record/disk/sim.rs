@@ -59,6 +59,8 @@ pub struct Faults {
 
 #[derive(Default)]
 struct State {
+    /// What was there before the first operation, and survives all power cuts.
+    base: (BTreeMap<PathBuf, usize>, Vec<File>),
     operations: Vec<Operation>,
     entries: BTreeMap<PathBuf, usize>,
     files: Vec<File>,
@@ -137,7 +139,7 @@ impl SimDisk {
         state.files[state.entries[path.as_ref()]].modified
     }
 
-    /// Adds a file, or replaces one.
+    /// Adds a file, or replaces one. What was done before can't be undone any more.
     pub fn put(&self, path: impl AsRef<Path>, bytes: Vec<u8>) {
         let mut state = self.state();
         let file = File {
@@ -147,6 +149,7 @@ impl SimDisk {
         state.files.push(file);
         let number = state.files.len() - 1;
         state.entries.insert(path.as_ref().to_owned(), number);
+        state.rebase();
     }
 
     /// Returns the disk as it is when power fails after the first `operations` operations since it was
@@ -154,15 +157,20 @@ impl SimDisk {
     pub fn crash(&self, operations: usize, keeps: &mut dyn FnMut() -> bool) -> SimDisk {
         let state = self.state();
         let done = &state.operations[..operations];
-        let files = (0..state.files.len()).map(|number| File {
-            bytes: after_crash(done, number, keeps),
-            ..File::default()
+        let files = (0..state.files.len()).map(|number| {
+            let base = state.base.1.get(number);
+            let base = base.map_or(Vec::new(), |file| file.bytes.clone());
+            File {
+                bytes: after_crash(base, done, number, keeps),
+                ..File::default()
+            }
         });
-        let after = State {
+        let mut after = State {
             files: files.collect(),
-            entries: entries_after_crash(done, keeps),
+            entries: entries_after_crash(state.base.0.clone(), done, keeps),
             ..State::default()
         };
+        after.rebase();
         SimDisk {
             state: Arc::new(Mutex::new(after)),
         }
@@ -182,10 +190,14 @@ impl SimDisk {
 }
 
 /// The bytes of a file after a power cut.
-fn after_crash(done: &[Operation], number: usize, keeps: &mut dyn FnMut() -> bool) -> Vec<u8> {
+fn after_crash(
+    mut bytes: Vec<u8>,
+    done: &[Operation],
+    number: usize,
+    keeps: &mut dyn FnMut() -> bool,
+) -> Vec<u8> {
     let is_sync = |operation: &Operation| matches!(operation, Operation::Sync(of) if *of == number);
     let synced = done.iter().rposition(is_sync).map_or(0, |last| last + 1);
-    let mut bytes = Vec::new();
     for operation in &done[..synced] {
         apply(&mut bytes, operation, number);
     }
@@ -251,12 +263,12 @@ fn put(bytes: &mut Vec<u8>, offset: u64, written: &[u8]) {
 }
 
 fn entries_after_crash(
+    mut entries: BTreeMap<PathBuf, usize>,
     done: &[Operation],
     keeps: &mut dyn FnMut() -> bool,
 ) -> BTreeMap<PathBuf, usize> {
     let is_sync = |operation: &Operation| matches!(operation, Operation::SyncFolder);
     let synced = done.iter().rposition(is_sync).map_or(0, |last| last + 1);
-    let mut entries = BTreeMap::new();
     for (index, operation) in done.iter().enumerate() {
         let is_lost = |keeps: &mut dyn FnMut() -> bool| index >= synced && !keeps();
         match operation {
@@ -276,6 +288,11 @@ fn entries_after_crash(
 }
 
 impl State {
+    fn rebase(&mut self) {
+        self.base = (self.entries.clone(), self.files.clone());
+        self.operations.clear();
+    }
+
     fn check_present(&self) -> io::Result<()> {
         if self.faults.is_gone {
             return Err(ErrorKind::NotFound.into());

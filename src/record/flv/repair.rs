@@ -48,6 +48,15 @@ pub fn repair_file(file: &mut dyn DiskFile) -> io::Result<Option<Extent>> {
     Ok(Some(extent))
 }
 
+/// Returns the extent of a closed file; `None` if nothing in it is whole.
+pub fn look(file: &dyn DiskFile) -> io::Result<Option<Extent>> {
+    let Some((head, checksum)) = Head::read(file)? else {
+        return Ok(None);
+    };
+    let whole = whole(Walk::new(file, head.len, checksum))?;
+    Ok(whole.map(|whole| whole.extent))
+}
+
 /// The fragments that are whole, as all before them are.
 struct Whole {
     /// The last one.

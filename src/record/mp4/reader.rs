@@ -6,6 +6,7 @@
 use std::io;
 
 use super::index;
+use crate::media::mp4::FILE_TYPE;
 use crate::media::mp4::note::{MAX_MOOF_LEN, NOTE_LEN, Note};
 use crate::media::mp4::read::{FileHead, MAX_FILE_HEAD_LEN, Moof};
 use crate::record::disk::DiskFile;
@@ -39,15 +40,20 @@ pub fn read_head(file: &dyn DiskFile) -> io::Result<Option<FileHead>> {
     // Nearly always enough.
     const USUAL_LEN: usize = 2048;
 
-    let mut bytes = vec![0; USUAL_LEN];
-    let len = read_up_to(file, 0, &mut bytes)?;
-    let head = FileHead::parse(bytes.get(..len).unwrap_or_default());
-    if head.is_some() || len < USUAL_LEN {
-        return Ok(head);
+    let mut bytes = Vec::new();
+    for most in [USUAL_LEN, MAX_FILE_HEAD_LEN] {
+        bytes.resize(most, 0);
+        let len = read_up_to(file, 0, &mut bytes)?;
+        bytes.truncate(len);
+        if !bytes.starts_with(FILE_TYPE) {
+            return Ok(None);
+        }
+        let head = FileHead::parse(&bytes);
+        if head.is_some() || len < most {
+            return Ok(head);
+        }
     }
-    bytes.resize(MAX_FILE_HEAD_LEN, 0);
-    let len = read_up_to(file, 0, &mut bytes)?;
-    Ok(FileHead::parse(bytes.get(..len).unwrap_or_default()))
+    Ok(None)
 }
 
 /// The fragments of a file, in their order.
@@ -68,8 +74,13 @@ pub struct Fragments {
 impl Fragments {
     /// Begins with the first fragment, at the end of the head. There are none beyond `end`.
     pub fn new(head: &FileHead, end: u64) -> Fragments {
+        Fragments::between(head.len, end)
+    }
+
+    /// Begins with the fragment at an offset. There are none beyond `end`.
+    pub fn between(start: u64, end: u64) -> Fragments {
         Fragments {
-            next: head.len,
+            next: start,
             end,
             notes: None,
             read: Vec::new(),

@@ -5,14 +5,15 @@
 //! was written later, any part may be missing: there, fragments count as long as their checksums are
 //! right.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::close::close;
-use super::reader::{Fragment, Fragments, read_exactly, read_head, read_moof};
+use super::reader::{Fragment, Fragments, read_exactly, read_head, read_moof, read_up_to};
 use super::{Extent, LINK_AT, Link};
 use crate::media::mp4::note::{CHECKSUM_LEN, Checksum};
 use crate::media::mp4::read::{BoxHeader, FileHead};
+use crate::media::mp4::{FILE_TYPE, FILE_TYPE_LEN};
 use crate::record::disk::{Disk, DiskFile};
 
 /// The number of bytes that are checked at once.
@@ -29,7 +30,7 @@ pub enum Repaired {
 
 /// Closes the file `part` with everything in it that is whole, and renames it `path`. If that fails
 /// or is interrupted, it can be done again. `AlreadyExists` if that name is taken: the file is
-/// closed, and another name will do.
+/// closed, and another name will do. `InvalidData` if it isn't a recording; it is left as it is.
 pub fn repair(disk: &dyn Disk, part: &Path, path: &Path) -> io::Result<Repaired> {
     let mut file = disk.reopen(part)?;
     match repair_file(file.as_mut())? {
@@ -46,10 +47,17 @@ pub fn repair(disk: &dyn Disk, part: &Path, path: &Path) -> io::Result<Repaired>
     }
 }
 
-/// Closes a file with everything in it that is whole; `None` if that is nothing.
+/// Closes a file with everything in it that is whole; `None` if that is nothing. `InvalidData` if the
+/// file isn't a recording.
 pub fn repair_file(file: &mut dyn DiskFile) -> io::Result<Option<Extent>> {
     let Some(head) = read_head(file)? else {
-        return Ok(None);
+        let mut start = [0; FILE_TYPE_LEN];
+        read_up_to(file, 0, &mut start)?;
+        // Zeros: power failed before the beginning was on the disk.
+        return match start == *FILE_TYPE || start == [0; FILE_TYPE_LEN] {
+            true => Ok(None),
+            false => Err(ErrorKind::InvalidData.into()),
+        };
     };
     if let Some(extent) = closed(file, &head)? {
         return Ok(Some(extent));
@@ -59,6 +67,14 @@ pub fn repair_file(file: &mut dyn DiskFile) -> io::Result<Option<Extent>> {
         return Ok(None);
     }
     close(file, &head, end).map(Some)
+}
+
+/// Returns the extent of a closed file; `None` if it isn't one.
+pub fn look(file: &dyn DiskFile) -> io::Result<Option<Extent>> {
+    match read_head(file)? {
+        Some(head) => closed(file, &head),
+        None => Ok(None),
+    }
 }
 
 /// Returns the extent of a file that is closed already. Its tables were on the disk before the header said

@@ -1,1 +1,39 @@
+//! Files that are written, closed, damaged and repaired, read by a parser that shares no code with the
+//! writer.
 
+mod closed_file;
+mod files;
+mod power_cuts;
+mod script;
+
+use std::path::Path;
+
+use closed_file::ClosedFile;
+use script::Script;
+
+use super::repair::{Repaired, repair};
+use super::{Extent, part_of};
+use crate::record::disk::sim::SimDisk;
+
+const NAME: &str = "live/door/a.mp4";
+
+/// The file's path while it is open.
+fn part() -> std::path::PathBuf {
+    part_of(Path::new(NAME))
+}
+
+/// Repairs the file, and returns what is in it then; `None` if it was removed.
+fn repaired(disk: &SimDisk) -> Option<(Extent, ClosedFile)> {
+    match repair(disk, &part(), Path::new(NAME)).unwrap() {
+        Repaired::Removed => {
+            assert!(disk.paths().is_empty());
+            None
+        }
+        Repaired::Closed(extent) => {
+            assert_eq!(disk.paths(), [Path::new(NAME)]);
+            let bytes = disk.bytes(NAME).unwrap();
+            assert_eq!(extent.len, bytes.len() as u64);
+            Some((extent, ClosedFile::parse(&bytes)))
+        }
+    }
+}

@@ -86,7 +86,7 @@ impl Readers {
             return u64::MAX;
         };
         let since = newest.meta.arrived.saturating_sub(self.kept);
-        let first = log.first_since(since);
+        let first = log.newest_until(since);
         log.start_before(first, 0).unwrap_or(first)
     }
 }

@@ -1,0 +1,185 @@
+//! Recordings that were made up.
+
+use super::NAME;
+use super::closed_file::{ClosedFile, ReadSample};
+use crate::live::arena::{Arena, BLOCK_LEN};
+use crate::live::cut::{CopyPlace, Cut, CutSample, Evicted};
+use crate::live::kind::Kind;
+use crate::media::mp4::{AudioTrack, Presentation, VideoTrack};
+use crate::record::WallMillis;
+use crate::record::disk::sim::SimDisk;
+use crate::record::mp4::writer::{AppendError, Mp4Writer};
+use crate::record::staging::Staging;
+use std::path::Path;
+
+/// H.264, Constrained Baseline, level 3.0, 640x360.
+const AVC: &[u8] = b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE1\0\x19\x67\x42\xC0\x1E\xD9\0\xA0\
+    \x2F\xF9\x70\x11\0\0\x03\0\x01\0\0\x03\0\x32\x0F\x16\x2E\x48\x01\0\x05\x68\xCB\x83\xCB\x20";
+
+/// AAC LC, 48 kHz, two channels.
+const AAC: &[u8] = b"\xAF\0\x11\x90";
+
+/// When the recording begins.
+pub(super) const WALL: WallMillis = 1_764_288_000_250;
+
+pub(super) fn presentation() -> Presentation {
+    Presentation {
+        video: VideoTrack::from_sequence_header(AVC),
+        audio: AudioTrack::from_sequence_header(AAC),
+    }
+}
+
+/// Numbers that look random (splitmix64).
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+}
+
+/// The bytes of a sample.
+fn bytes_of(sample: &CutSample) -> impl Iterator<Item = u8> {
+    let seed = sample.number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (0..u64::from(sample.len))
+        .map(move |at| (seed.wrapping_add(at).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 56) as u8)
+}
+
+/// A recording under way.
+pub(super) struct Script {
+    random: Random,
+    arena: Arena,
+    number: u64,
+    /// The decode time of the next cut, in ms.
+    time: u64,
+    /// Whether there is video.
+    pub(super) has_video: bool,
+    /// What was appended, one for each fragment.
+    pub(super) appended: Vec<Vec<CutSample>>,
+}
+
+impl Script {
+    pub(super) fn new(seed: u64) -> Script {
+        Script {
+            random: Random(seed),
+            arena: Arena::new(64 * BLOCK_LEN),
+            number: 17,
+            time: 5_000 + seed,
+            has_video: true,
+            appended: Vec::new(),
+        }
+    }
+
+    pub(super) fn writer(&self, disk: &SimDisk) -> Mp4Writer {
+        Mp4Writer::begin(disk, Path::new(NAME), &presentation(), WALL, 0).unwrap()
+    }
+
+    /// The next GOP of a stream. The messages are in the order of their timestamps.
+    pub(super) fn cut(&mut self) -> Cut {
+        let frames = 2 + self.random.below(10);
+        let mut cut = Cut::default();
+        if self.random.below(8) == 0 {
+            self.time += 3_000;
+            cut.missed = 5;
+        }
+        let (start, end) = (self.time, self.time + frames * 40);
+        for frame in 0..frames {
+            let time = start + frame * 40;
+            let len = if frame == 0 { 2_000 } else { 10 };
+            if self.has_video {
+                let sample = self.sample(Kind::Video, time, 40, len);
+                cut.samples.push(CutSample {
+                    is_sync: frame == 0,
+                    composition_time: [0, 80, -40][self.random.below(3) as usize],
+                    ..sample
+                });
+            }
+            for audio in (time * 48).div_ceil(1_024)..((time + 40) * 48).div_ceil(1_024) {
+                let sample = self.sample(Kind::Audio, audio * 1_024, 1_024, 5);
+                cut.samples.push(sample);
+            }
+        }
+        self.time = end;
+        cut.is_start = true;
+        cut
+    }
+
+    fn sample(&mut self, kind: Kind, decode_time: u64, duration: u32, least: u64) -> CutSample {
+        self.number += 1;
+        CutSample {
+            number: self.number,
+            kind,
+            timestamp: 0,
+            len: (least + self.random.below(least * 2)) as u32,
+            decode_time,
+            duration,
+            composition_time: 0,
+            is_sync: false,
+        }
+    }
+
+    /// Appends a cut. Its messages leave the log after `most` bytes.
+    pub(super) fn append(
+        &mut self,
+        writer: &mut Mp4Writer,
+        cut: &mut Cut,
+        most: usize,
+    ) -> Result<(), AppendError> {
+        let mut staging = Staging::new(&self.arena).unwrap();
+        let mut left = most;
+        let mut random = Random(self.random.next());
+        let mut source = |samples: &[CutSample], place: &mut CopyPlace, out: &mut [u8]| {
+            let mut done = 0;
+            let most = (1 + random.below(3_000) as usize).min(out.len());
+            while let Some(sample) = samples.get(place.index).filter(|_| done < most) {
+                let rest = bytes_of(sample).skip(place.offset as usize);
+                let count = rest
+                    .zip(&mut out[done..most])
+                    .map(|(byte, to)| *to = byte)
+                    .count();
+                done += count;
+                place.offset += count as u32;
+                if place.offset == sample.len {
+                    *place = CopyPlace {
+                        index: place.index + 1,
+                        offset: 0,
+                    };
+                }
+            }
+            left = left.checked_sub(done).ok_or(Evicted)?;
+            Ok(done)
+        };
+        let wall = WALL + self.time;
+        writer.append(cut, wall, &mut source, &mut staging)?;
+        self.appended.push(cut.samples.clone());
+        Ok(())
+    }
+
+    /// What a closed file with the first fragments must have.
+    pub(super) fn expected(&self, fragments: usize) -> ClosedFile {
+        let track = |kind: Kind| {
+            let samples = self.appended[..fragments].iter().flatten();
+            let samples: Vec<&CutSample> = samples.filter(|sample| sample.kind == kind).collect();
+            let first = samples.first().map_or(0, |sample| sample.decode_time);
+            let samples = samples.into_iter().map(|sample| ReadSample {
+                time: sample.decode_time - first,
+                composition_offset: sample.composition_time,
+                is_sync: sample.is_sync || kind == Kind::Audio,
+                bytes: bytes_of(sample).collect(),
+            });
+            samples.collect()
+        };
+        ClosedFile {
+            video: track(Kind::Video),
+            audio: track(Kind::Audio),
+            notes: fragments,
+        }
+    }
+}

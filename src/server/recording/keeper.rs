@@ -1,0 +1,76 @@
+//! The thread of the keeper, and what it logs.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::media::decimal::Tenths;
+use crate::record::keeper::{Event, Keeper};
+use crate::record::mend::Mender;
+use crate::record::name::path;
+use crate::record::report::DiskState;
+use crate::record::space::Limits;
+use crate::record::store::Store;
+use crate::server::{Shared, wall_clock};
+
+/// The shortest pause between two steps, and the longest, after which the thread notices that the server
+/// is gone.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(10));
+
+/// Keeps the disk until the server stops.
+pub(super) fn run(store: &Arc<Store>, server: &Weak<Shared>) {
+    let Some(record) = server.upgrade().map(|shared| shared.config.record.clone()) else {
+        return;
+    };
+    let limits = Limits {
+        max: record.max,
+        free: record.free,
+    };
+    let (disk, catalog) = (store.disk(), store.shared_catalog());
+    let mender = Box::new(Mender);
+    let mut keeper = Keeper::new(Arc::clone(disk), Arc::clone(catalog), limits, mender);
+    loop {
+        let Some(shared) = server.upgrade().filter(|shared| !shared.is_stopping()) else {
+            return;
+        };
+        let next = keeper.step(shared.now(), wall_clock::now(), &mut log);
+        let left = Duration::from_millis(next.saturating_sub(shared.now()));
+        drop(shared);
+        store.await_call(left.clamp(PAUSES.0, PAUSES.1));
+    }
+}
+
+fn log(event: Event) {
+    match event {
+        Event::Listed {
+            files,
+            bytes,
+            ignored,
+        } => {
+            let size = Tenths(bytes / 1_000_000);
+            log::info!("recordings: {files} files, {size} GB; {ignored} other files");
+        }
+        Event::State { from, to, error } => {
+            let why = error.map(|error| format!(": {error}")).unwrap_or_default();
+            if to == DiskState::Fine {
+                log::info!(
+                    "recordings: the disk is fine again, it was \"{}\"",
+                    from.name()
+                );
+            } else {
+                log::warn!("recordings: the disk can't be used: {}{why}", to.name());
+            }
+        }
+        Event::Removed(oldest) => {
+            let path = path(&oldest.stream, oldest.name);
+            log::debug!("recordings: removed the oldest, {}", path.display());
+        }
+        Event::Vanished(path) => log::info!("recordings: {} is gone", path.display()),
+        Event::Repaired(path) => {
+            log::info!("recordings: repaired {} after a crash", path.display());
+        }
+        Event::RemovedEmpty(path) => {
+            log::info!("recordings: removed {}, nothing was in it", path.display());
+        }
+        Event::Failed(path, error) => log::warn!("recordings: {}: {error}", path.display()),
+    }
+}
