@@ -10,8 +10,7 @@ use super::writer::Writer;
 use crate::http::{Response, Route};
 use crate::server::Shared;
 
-/// Never there: a reply that could be sent would hold something of the server.
-pub(super) struct RecordedReply<'s>(Infallible, PhantomData<&'s Shared>);
+pub(super) struct RecordedReply<'s>(Infallible, PhantomData<&'s ()>);
 
 impl RecordedReply<'_> {
     pub(super) fn write(self, _: &mut Writer<'_>) -> Result<(), HttpEnd> {
