@@ -170,7 +170,8 @@ pub(super) fn samples(note: &Note, medium: Medium) -> u16 {
     }
 }
 
-/// Finds the fragments between two times, from the last start at or before `from` on.
+/// Finds the fragments between two times, from the last start at or before `from` on; from the next one
+/// if nothing was recorded at `from`.
 fn find(
     file: &dyn DiskFile,
     mut fragments: Fragments,
@@ -183,7 +184,10 @@ fn find(
         if note.wall >= to && part.is_some() {
             break;
         }
-        if note.is_start && (part.is_none() || note.wall <= from) {
+        let is_passed = part
+            .as_ref()
+            .is_none_or(|part| ends(&part.last.note) <= from);
+        if note.is_start && (is_passed || note.wall <= from) {
             part = Some(FoundPart {
                 first: found,
                 last: found,
@@ -205,10 +209,12 @@ fn find(
             }
         }
     }
-    Ok(part.filter(|part| {
-        let last = &part.last.note;
-        part.first.note.wall < to && last.wall + u64::from(last.duration) > from
-    }))
+    Ok(part.filter(|part| part.first.note.wall < to && ends(&part.last.note) > from))
+}
+
+/// When a fragment ends.
+fn ends(note: &Note) -> WallMillis {
+    note.wall.saturating_add(note.duration.into())
 }
 
 impl Plan {
@@ -219,7 +225,7 @@ impl Plan {
             (Some(before), Some(last)) => {
                 let duration = u64::from(last.duration);
                 let end = signed(last.time) + before.shift + signed(duration);
-                let gap = first.wall.saturating_sub(last.wall + duration);
+                let gap = first.wall.saturating_sub(ends(&last));
                 let gap = if gap < JITTER { 0 } else { gap };
                 end + signed(gap)
             }
@@ -245,8 +251,7 @@ impl Plan {
             times,
         });
         self.len += end - start;
-        let last = &found.last.note;
-        self.to = self.to.max(last.wall + u64::from(last.duration));
+        self.to = self.to.max(ends(&found.last.note));
         Ok(())
     }
 
