@@ -46,7 +46,7 @@ fn a_span_has_the_samples_from_the_keyframe_before_it_to_its_end() {
             let last = walls.iter().filter(|[begin, _]| *begin < to).count();
             let first = walls.iter().rposition(|[begin, _]| *begin <= from);
             let first = first.map_or(0, |first| first + usize::from(walls[first][1] <= from));
-            let name = format!("seed {seed}: {} to {}", from - start, to - start);
+            let name = format!("seed {seed}: {from} to {to} of {start} to {end}");
             if first >= last {
                 assert!(try_span(&recorded, from, to).is_err(), "{name}");
                 continue;

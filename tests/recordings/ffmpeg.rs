@@ -1,0 +1,3 @@
+//! Spans and playlists as ffmpeg reads them.
+
+use super::*;
