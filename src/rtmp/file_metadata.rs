@@ -236,7 +236,8 @@ impl Room {
 pub fn put_time(out: &mut Vec<u8>, ms: u64) {
     let exact = ms as f64 / 1000.0;
     let seconds = if (exact * 1000.0) < ms as f64 {
-        exact.next_up()
+        // The next larger number.
+        f64::from_bits(exact.to_bits() + 1)
     } else {
         exact
     };

@@ -181,8 +181,10 @@ fn has_parameter(exchange: &Exchange<'_>, name: &str) -> bool {
 
 /// The response after an error of the disk.
 fn disk_failed(exchange: &Exchange<'_>, key: &StreamKey, error: &std::io::Error) -> Response {
-    let what = format_args!("gets no recording of {key}: {error}");
-    exchange.warn(About::Media, what);
+    exchange.warn(
+        About::Media,
+        format_args!("gets no recording of {key}: {error}"),
+    );
     super::retry_later(
         Status::ServiceUnavailable,
         "the recordings can't be read at the moment",
