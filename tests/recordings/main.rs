@@ -4,6 +4,7 @@
 mod common;
 
 mod access;
+mod ffmpeg;
 mod files;
 mod playlists;
 mod sparse;
