@@ -83,7 +83,10 @@ impl Recorded {
 /// rounding.
 fn compare(expected: &Capture, got: &Capture, who: &str) {
     for track in [Track::Video, Track::Audio] {
-        assert_eq!(expected.hashes(track), got.hashes(track), "{who} {track:?}");
+        assert!(
+            expected.hashes(track) == got.hashes(track),
+            "{who} {track:?}"
+        );
     }
     assert_monotonic(got, who);
 }
@@ -142,6 +145,6 @@ fn ffmpeg_plays_a_playlist_of_recordings() {
     let played = Capture::of_file(Path::new(&url));
     for track in [Track::Video, Track::Audio] {
         let (source, played) = (recorded.source.hashes(track), played.hashes(track));
-        assert_eq!(source, played, "{track:?}");
+        assert!(source == played, "{track:?}");
     }
 }

@@ -278,7 +278,7 @@ impl Plan {
         let late = |medium| {
             let before = self.last_times(self.parts.len(), medium)?;
             let timescale = self.init.track(medium)?.timescale;
-            let next = track(next, medium)?;
+            let next = next.track(medium)?;
             let ticks = (before.last + 1).saturating_sub(next.first);
             Some(signed((ticks * 1_000).div_ceil(timescale.into())))
         };
@@ -288,7 +288,7 @@ impl Plan {
     /// The times of a track in the last of the first `count` parts that has it.
     pub(super) fn last_times(&self, count: usize, medium: Medium) -> Option<TrackTimes> {
         let mut parts = self.parts.iter().take(count).rev();
-        parts.find_map(|part| track(&part.times, medium))
+        parts.find_map(|part| part.times.track(medium).copied())
     }
 
     /// The sums of all parts.
@@ -306,11 +306,13 @@ impl Plan {
             let first = self
                 .parts
                 .iter()
-                .find_map(|part| track(&part.times, medium))?;
+                .find_map(|part| part.times.track(medium).copied())?;
             let last = self.last_times(self.parts.len(), medium)?;
             Some(TrackTimes {
-                first: first.first,
-                ..last
+                last: last.last,
+                last_duration: last.last_duration,
+                end: last.end.max(first.end),
+                ..first
             })
         };
         Times {
@@ -323,13 +325,6 @@ impl Plan {
     pub fn places(&self) -> impl Iterator<Item = (FileName, u64, u64)> {
         let parts = self.parts.iter();
         parts.map(|part| (part.name, part.start, part.end))
-    }
-}
-
-fn track(times: &Times, medium: Medium) -> Option<TrackTimes> {
-    match medium {
-        Medium::Video => times.video,
-        Medium::Audio => times.audio,
     }
 }
 

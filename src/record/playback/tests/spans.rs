@@ -53,6 +53,10 @@ fn a_span_has_the_samples_from_the_keyframe_before_it_to_its_end() {
             }
             let mut body = span(&recorded, from, to);
             assert_eq!(body.plan().from, walls[first][0], "{name}");
+            let times = body.plan().times();
+            for track in [times.video, times.audio].into_iter().flatten() {
+                assert!(track.shown < 500, "{name}: {track:?}");
+            }
             let found = ClosedFile::parse_span(&read_all(&mut body));
             let expected = recorded.script.expected_of(first..last);
             assert!(tracks(found) == tracks(expected), "{name}");
