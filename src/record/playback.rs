@@ -66,3 +66,6 @@ pub trait Body {
     /// `buffer`, but is 0 only at the end. Bytes that can't be had are an error.
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,20 +4,20 @@ use std::collections::BTreeSet;
 
 /// The samples of a closed file.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct ClosedFile {
-    pub(super) video: Vec<ReadSample>,
-    pub(super) audio: Vec<ReadSample>,
+pub(in crate::record) struct ClosedFile {
+    pub(in crate::record) video: Vec<ReadSample>,
+    pub(in crate::record) audio: Vec<ReadSample>,
     /// The number of notes in the index.
-    pub(super) notes: usize,
+    pub(in crate::record) notes: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ReadSample {
+pub(in crate::record) struct ReadSample {
     /// The decode time, counted from the first sample of the track.
-    pub(super) time: u64,
-    pub(super) composition_offset: i32,
-    pub(super) is_sync: bool,
-    pub(super) bytes: Vec<u8>,
+    pub(in crate::record) time: u64,
+    pub(in crate::record) composition_offset: i32,
+    pub(in crate::record) is_sync: bool,
+    pub(in crate::record) bytes: Vec<u8>,
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -60,7 +60,7 @@ fn rows(table: &[u8], columns: usize) -> Vec<Vec<u32>> {
 }
 
 impl ClosedFile {
-    pub(super) fn parse(file: &[u8]) -> ClosedFile {
+    pub(in crate::record) fn parse(file: &[u8]) -> ClosedFile {
         let top = boxes(file);
         let names: Vec<&[u8]> = top.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, [&b"ftyp"[..], b"mdat", b"moov", b"uuid"]);
@@ -70,19 +70,33 @@ impl ClosedFile {
             notes: (index.len() - 16 - 8) / 96,
             ..ClosedFile::default()
         };
-        for (name, track) in boxes(top[2].1) {
+        closed.read_tracks(file, top[2].1);
+        closed
+    }
+
+    /// Parses a file that has its `moov` in front, and no index.
+    pub(in crate::record) fn parse_span(file: &[u8]) -> ClosedFile {
+        let top = boxes(file);
+        let names: Vec<&[u8]> = top.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, [&b"ftyp"[..], b"moov", b"mdat"]);
+        let mut span = ClosedFile::default();
+        span.read_tracks(file, top[1].1);
+        span
+    }
+
+    fn read_tracks(&mut self, file: &[u8], movie: &[u8]) {
+        for (name, track) in boxes(movie) {
             if name != b"trak" {
                 continue;
             }
             let handler = body(track, &["mdia", "hdlr"]);
             let samples = samples(file, body(track, &["mdia", "minf", "stbl"]));
             match &handler[8..12] {
-                b"vide" => closed.video = samples,
-                b"soun" => closed.audio = samples,
+                b"vide" => self.video = samples,
+                b"soun" => self.audio = samples,
                 other => panic!("{other:?}"),
             }
         }
-        closed
     }
 }
 

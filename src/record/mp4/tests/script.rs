@@ -12,6 +12,7 @@ use crate::record::WallMillis;
 use crate::record::disk::sim::SimDisk;
 use crate::record::mp4::writer::{AppendError, Mp4Writer};
 use crate::record::staging::Staging;
+use std::ops::Range;
 use std::path::Path;
 
 /// H.264, Constrained Baseline, level 3.0, 640x360.
@@ -22,9 +23,9 @@ const AVC: &[u8] = b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE1\0\x19\x67\x42\xC0\x1E\
 const AAC: &[u8] = b"\xAF\0\x11\x90";
 
 /// When the recording begins.
-pub(super) const WALL: WallMillis = 1_764_288_000_250;
+pub(in crate::record) const WALL: WallMillis = 1_764_288_000_250;
 
-pub(super) fn presentation() -> Presentation {
+pub(in crate::record) fn presentation() -> Presentation {
     Presentation {
         video: VideoTrack::from_sequence_header(AVC),
         audio: AudioTrack::from_sequence_header(AAC),
@@ -32,17 +33,17 @@ pub(super) fn presentation() -> Presentation {
 }
 
 /// Numbers that look random (splitmix64).
-pub(super) struct Random(pub(super) u64);
+pub(in crate::record) struct Random(pub(in crate::record) u64);
 
 impl Random {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(in crate::record) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
     }
 
-    pub(super) fn below(&mut self, limit: u64) -> u64 {
+    pub(in crate::record) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 }
@@ -57,22 +58,23 @@ fn bytes_of(sample: &CutSample, from: u32) -> impl Iterator<Item = u8> {
 }
 
 /// A recording under way.
-pub(super) struct Script {
+pub(in crate::record) struct Script {
     random: Random,
     arena: Arena,
     number: u64,
     /// The decode time of the next cut, in ms.
-    time: u64,
+    pub(in crate::record) time: u64,
     /// Whether there is video.
     pub(super) has_video: bool,
     /// What the last append has allocated.
     pub(super) allocated: AllocationInfo,
+    pub(in crate::record) has_video: bool,
     /// What was appended, one for each fragment.
-    pub(super) appended: Vec<Vec<CutSample>>,
+    pub(in crate::record) appended: Vec<Vec<CutSample>>,
 }
 
 impl Script {
-    pub(super) fn new(seed: u64) -> Script {
+    pub(in crate::record) fn new(seed: u64) -> Script {
         Script {
             random: Random(seed),
             arena: Arena::new(64 * BLOCK_LEN),
@@ -84,13 +86,15 @@ impl Script {
         }
     }
 
-    pub(super) fn writer(&self, disk: &SimDisk) -> Mp4Writer {
+    pub(in crate::record) fn writer(&self, disk: &SimDisk) -> Mp4Writer {
         Mp4Writer::begin(disk, Path::new(NAME), &presentation(), WALL, 0).unwrap()
     }
 
     /// The next GOP of a stream. The messages are in the order of their timestamps.
     pub(super) fn cut(&mut self) -> Cut {
         let frames = 2 + self.random.below(5);
+    pub(in crate::record) fn cut(&mut self) -> Cut {
+        let frames = 2 + self.random.below(10);
         let mut cut = Cut::default();
         if self.random.below(8) == 0 {
             self.time += 3_000;
@@ -133,7 +137,7 @@ impl Script {
     }
 
     /// Appends a cut. Its messages leave the log after `most` bytes.
-    pub(super) fn append(
+    pub(in crate::record) fn append(
         &mut self,
         writer: &mut Mp4Writer,
         cut: &mut Cut,
@@ -167,14 +171,26 @@ impl Script {
         let mut outcome = Ok(());
         self.allocated = measure(|| outcome = writer.append(cut, wall, &mut source, &mut staging));
         outcome?;
+        let ms = |sample: &CutSample| match sample.kind {
+            Kind::Video => sample.decode_time,
+            _ => sample.decode_time / 48,
+        };
+        let wall = WALL + cut.samples.iter().map(ms).min().unwrap_or(0);
+        writer.append(cut, wall, &mut source, &mut staging)?;
         self.appended.push(cut.samples.clone());
         Ok(())
     }
 
     /// What a closed file with the first fragments must have.
-    pub(super) fn expected(&self, fragments: usize) -> ClosedFile {
+    pub(in crate::record) fn expected(&self, fragments: usize) -> ClosedFile {
+        self.expected_of(0..fragments)
+    }
+
+    /// What a file with these fragments must have.
+    pub(in crate::record) fn expected_of(&self, fragments: Range<usize>) -> ClosedFile {
+        let notes = fragments.len();
         let track = |kind: Kind| {
-            let samples = self.appended[..fragments].iter().flatten();
+            let samples = self.appended[fragments.clone()].iter().flatten();
             let samples: Vec<&CutSample> = samples.filter(|sample| sample.kind == kind).collect();
             let first = samples.first().map_or(0, |sample| sample.decode_time);
             let samples = samples.into_iter().map(|sample| ReadSample {
@@ -188,7 +204,7 @@ impl Script {
         ClosedFile {
             video: track(Kind::Video),
             audio: track(Kind::Audio),
-            notes: fragments,
+            notes,
         }
     }
 }
