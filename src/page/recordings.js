@@ -43,7 +43,7 @@ export function past(main, name) {
     let from, to;
     const left = moment => `${Math.min(Math.max((moment - from) / (to - from), 0), 1) * 100}%`;
     const addBar = (begin, end, className) => {
-      const bar = add(bars, 'i');
+      const bar = add(bars, 'i', '');
       bar.className = className;
       bar.style.left = left(begin);
       bar.style.right = `calc(100% - ${left(end)})`;
@@ -60,6 +60,7 @@ export function past(main, name) {
         if ((isHour ? date.getMinutes() / 5 : date.getHours()) % 3) tick.className = 'minor';
       }
       line.draw();
+      slider.value = position;
     };
     line.draw = () => {
       bars.textContent = '';
@@ -212,12 +213,10 @@ export function past(main, name) {
     const text = location.hash.slice(1);
     const isDay = /^[\d-]{10}$/.test(text);
     const moment = Date.parse(isDay ? `${text}T00:00` : text);
-    if (!isDay || !player) {
-      if (!moment && isLive) show();
-      else seek(moment || Date.now());
-      tick();
-    }
-    setDay(moment || position);
+    setDay(moment || Date.now());
+    if (isDay && player) return;
+    if (!moment && isLive) show();
+    else seek(moment || Date.now());
   }
 
   (async function poll() {
