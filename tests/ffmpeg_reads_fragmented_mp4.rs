@@ -2,6 +2,9 @@
 //! same times, and decodes the same video and audio, without a warning.
 
 mod common;
+#[cfg(feature = "record")]
+#[path = "ffmpeg_reads_fragmented_mp4/recorded.rs"]
+mod recorded;
 
 use std::path::Path;
 
@@ -296,5 +299,7 @@ fn ffmpeg_reads_the_codecs_of_enhanced_rtmp() {
         let format = track.format.expect("a size");
         assert_eq!(format.size(), (322, 180), "{codecs}");
         assert_reads(codecs, &converted, &dir.join("converted.mp4"), &source);
+        #[cfg(feature = "record")]
+        recorded::assert_both_forms(codecs, &converted, &dir);
     }
 }

@@ -50,6 +50,8 @@ pub struct Catalog {
 struct Held {
     stream: StreamKey,
     name: FileName,
+    /// When it began, by a clock that may not be set.
+    began: WallMillis,
     /// The length up to which space was set aside.
     allocated: u64,
 }
@@ -93,6 +95,7 @@ impl Catalog {
         self.held.push(Held {
             stream: stream.clone(),
             name,
+            began: wall,
             allocated: 0,
         });
         self.change(stream, |files| files.insert(entry));
@@ -109,6 +112,7 @@ impl Catalog {
         to: WallMillis,
         wall: WallMillis,
     ) {
+        let to = self.listed_time(stream, name, to);
         self.change(stream, |files| files.grow(name, len, to, wall));
     }
 
@@ -129,6 +133,7 @@ impl Catalog {
         to: WallMillis,
         wall: WallMillis,
     ) {
+        let to = self.listed_time(stream, name, to);
         self.release(stream, name);
         self.change(stream, |files| {
             files.grow(name, len, to, wall);
@@ -276,7 +281,6 @@ impl Catalog {
 
     /// Takes what a scan has found in place of the list. What is being written stays.
     pub fn replace(&mut self, mut found: Catalog) {
-        let booted = found.boots();
         for held in self.held.drain(..) {
             let files = self.streams.get(&held.stream);
             let Some(entry) = files.and_then(|files| files.get(held.name)).copied() else {
@@ -289,12 +293,8 @@ impl Catalog {
             found.held.push(held);
         }
         found.condition = std::mem::take(&mut self.condition);
-        let condition = &mut found.condition;
-        if !condition.is_listed {
-            condition.boot = booted.saturating_add(1);
-        }
-        condition.is_listed = true;
-        condition.has_damaged = true;
+        found.condition.is_listed = true;
+        found.condition.has_damaged = true;
         *self = found;
     }
 
@@ -368,6 +368,17 @@ impl Catalog {
 
     fn entry(&self, stream: &StreamKey, name: FileName) -> Option<&Entry> {
         self.streams.get(stream)?.get(name)
+    }
+
+    /// Returns a time in a file that is being written as the list has it: files that count boots have
+    /// times of their own.
+    fn listed_time(&self, stream: &StreamKey, name: FileName, time: WallMillis) -> WallMillis {
+        let mut held = self.held.iter();
+        let held = held.find(|held| held.name == name && held.stream == *stream);
+        match held {
+            Some(held) if name.boot() > 0 => name.start() + time.saturating_sub(held.began),
+            _ => time,
+        }
     }
 
     fn release(&mut self, stream: &StreamKey, name: FileName) {

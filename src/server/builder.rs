@@ -110,6 +110,9 @@ impl ServerBuilder {
         };
         let hls_sessions = |own| HlsSessions::new(own, config.max_connections);
         let hls_sessions = handler.clone().map(hls_sessions);
+        let recordings = Recordings::new(&config.record);
+        #[cfg(feature = "record")]
+        let library = library.or_else(|| recordings.library());
         let shared = Arc::new(Shared {
             scratches: Scratches::new(arena.clone()),
             arena,
@@ -123,7 +126,7 @@ impl ServerBuilder {
             lines: Lines::default(),
             guard: Guard::new(&config),
             handler: handler.unwrap_or_else(|| Arc::new(AcceptAll)),
-            recordings: Recordings::new(&config.record),
+            recordings,
             hls_sessions,
             rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
             http_addresses: addresses(&listeners, Protocol::Http),

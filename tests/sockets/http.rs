@@ -109,6 +109,13 @@ fn unsupported_methods_are_told_the_supported_ones() {
         ("TRACE", "/healthz", 405, Some("GET, HEAD, OPTIONS")),
         ("get", "/healthz", 405, Some("GET, HEAD, OPTIONS")),
         ("GET", "/api/v1/connections/7", 405, Some("DELETE, OPTIONS")),
+        (
+            "GET",
+            "/api/v1/streams/live/door/recording",
+            405,
+            Some("POST, DELETE, OPTIONS"),
+        ),
+        ("POST", "/api/v1/streams/live/door", 404, None),
         ("POST", "/live/../x", 404, None),
         ("OPTIONS", "*", 204, Some("GET, HEAD, OPTIONS")),
     ] {

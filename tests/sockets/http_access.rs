@@ -243,6 +243,14 @@ fn an_api_key_is_required_even_on_this_machine() {
             &format!("Authorization: {authorization}\r\n"),
         );
         assert_eq!(is_admitted(&delete), is_right, "{query} {authorization}");
+        let target = format!("/api/v1/streams/live/none/recording{query}");
+        let record = ask(
+            &server,
+            "POST",
+            &target,
+            &format!("Authorization: {authorization}\r\n"),
+        );
+        assert_eq!(is_admitted(&record), is_right, "{query} {authorization}");
     }
     // A browser that has the key as a password doesn't send it on behalf of other sites' pages.
     for (origin, is_right) in [("http://localhost", true), ("http://evil.example", false)] {
@@ -250,6 +258,8 @@ fn an_api_key_is_required_even_on_this_machine() {
         for (method, target) in [
             ("GET", connections),
             ("DELETE", "/api/v1/connections/99999"),
+            ("POST", "/api/v1/streams/live/none/recording"),
+            ("DELETE", "/api/v1/streams/live/none/recording"),
         ] {
             let answer = ask(&server, method, target, &headers);
             assert_eq!(is_admitted(&answer), is_right, "{method} {origin}");
@@ -260,7 +270,7 @@ fn an_api_key_is_required_even_on_this_machine() {
 
 #[test]
 fn without_an_api_key_only_programs_on_this_machine_have_access() {
-    let server = server(Config::default());
+    let server = server(Config::default().max_connect_rate(1000));
     let address = server.http_addresses()[0];
     for (host, headers, status_is_forbidden) in [
         ("localhost", "", false),
@@ -280,6 +290,8 @@ fn without_an_api_key_only_programs_on_this_machine_have_access() {
         for (method, target) in [
             ("GET", "/api/v1/connections"),
             ("DELETE", "/api/v1/connections/99999"),
+            ("POST", "/api/v1/streams/live/none/recording"),
+            ("DELETE", "/api/v1/streams/live/none/recording"),
         ] {
             let mut client = HttpClient::connect(address);
             client.send(format!(

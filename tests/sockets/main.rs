@@ -32,6 +32,8 @@ mod names;
 mod proxies;
 #[cfg(feature = "cli")]
 mod publishers;
+#[cfg(all(feature = "http", feature = "record"))]
+mod recording;
 #[cfg(feature = "cli")]
 mod resources;
 #[cfg(feature = "http")]

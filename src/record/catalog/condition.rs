@@ -20,9 +20,6 @@ pub struct Condition {
     pub space: Option<Space>,
     /// Whether the files that were there have been listed. Before that nothing may be written.
     pub(in crate::record) is_listed: bool,
-    /// The number of this boot among those whose files are there, for names while the clock isn't
-    /// set.
-    pub boot: u16,
     /// Whether there may be files to repair.
     pub(in crate::record) has_damaged: bool,
     /// The number of bytes that may be written until the keeper looks again.

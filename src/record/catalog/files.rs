@@ -156,10 +156,7 @@ impl Files {
             return;
         };
         let duration = to.saturating_sub(entry.from());
-        // The times of a file that counts boots can't be compared with a clock's.
-        if entry.name.boot() == 0 {
-            entry.duration = u32::try_from(duration).unwrap_or(u32::MAX);
-        }
+        entry.duration = u32::try_from(duration).unwrap_or(u32::MAX);
         let (before, duration) = (entry.len, entry.duration);
         entry.len = len;
         self.longest = self.longest.max(duration);

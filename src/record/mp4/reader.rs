@@ -74,8 +74,13 @@ pub struct Fragments {
 impl Fragments {
     /// Begins with the first fragment, at the end of the head. There are none beyond `end`.
     pub fn new(head: &FileHead, end: u64) -> Fragments {
+        Fragments::between(head.len, end)
+    }
+
+    /// Begins with the fragment at an offset. There are none beyond `end`.
+    pub fn between(start: u64, end: u64) -> Fragments {
         Fragments {
-            next: head.len,
+            next: start,
             end,
             notes: None,
             read: Vec::new(),

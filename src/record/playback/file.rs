@@ -2,9 +2,13 @@
 
 use std::io;
 
-use super::{Body, Recording, Recordings};
+use super::{Body, Recordings};
+use crate::media::mp4::read::FileHead;
 use crate::media::mp4::{FILE_TYPE_LEN, MDAT_HEADER_LEN};
+use crate::record::catalog::File;
 use crate::record::disk::DiskFile;
+use crate::record::mp4::reader::{Fragments, read_head};
+use crate::record::name::{FileName, Format, part_path, path};
 use crate::rtmp::stream_key::StreamKey;
 
 /// The place of the box in an MP4 file that hides the fragments once the file is closed.
@@ -13,15 +17,13 @@ const COVER_AT: u64 = FILE_TYPE_LEN as u64;
 /// That box while the file grows.
 const COVER: &[u8; MDAT_HEADER_LEN] = b"\0\0\0\x10free\0\0\0\0\0\0\0\0";
 
-/// The maximum length of the `moov` of an init segment: two decoder configurations, and little else.
-const MAX_MOOV_LEN: u64 = 64 * 1024;
-
 /// A recorded file that is open for reading. If it grows, it ends with the fragment that was the last one
 /// when it was opened.
 pub struct FileBody {
-    file: Box<dyn DiskFile>,
+    pub(super) file: Box<dyn DiskFile>,
+    /// What the list says about it.
+    pub entry: File,
     len: u64,
-    is_covered: bool,
 }
 
 impl FileBody {
@@ -29,36 +31,53 @@ impl FileBody {
     pub fn open(
         recordings: &Recordings,
         stream: &StreamKey,
-        name: &str,
-    ) -> io::Result<Option<(Recording, FileBody)>> {
-        let find = || recordings.shelf.file(stream, name);
-        let Some(recording) = find() else {
-            return Ok(None);
-        };
-        match FileBody::of(recordings, &recording) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            result => return result.map(|body| Some((recording, body))),
+        name: FileName,
+    ) -> io::Result<Option<FileBody>> {
+        let mut was_open = None;
+        // Twice, because the file may be closed, and renamed, after it was looked up.
+        loop {
+            let entry = recordings.list().find(stream, name);
+            let Some(entry) = entry.filter(|entry| Some(entry.is_open) != was_open) else {
+                break;
+            };
+            match FileBody::of(recordings, stream, entry) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                result => return result.map(Some),
+            }
+            if !entry.is_open {
+                recordings.list().condition.report_missing(stream, name);
+                break;
+            }
+            was_open = Some(entry.is_open);
         }
-        // It may have been closed, and renamed, since it was looked up.
-        let Some(again) = find().filter(|again| again.path != recording.path) else {
-            return Ok(None);
-        };
-        FileBody::of(recordings, &again).map(|body| Some((again, body)))
+        Ok(None)
     }
 
-    /// Opens a file that was looked up before.
-    pub fn of(recordings: &Recordings, recording: &Recording) -> io::Result<FileBody> {
-        let file = recordings.disk.open(&recording.path)?;
+    fn of(recordings: &Recordings, stream: &StreamKey, entry: File) -> io::Result<FileBody> {
+        let path = if entry.is_open {
+            part_path(stream, entry.name)
+        } else {
+            path(stream, entry.name)
+        };
+        let file = recordings.disk.open(&path)?;
         let len = file.len()?;
-        Ok(FileBody {
-            file,
-            len: if recording.is_open {
-                recording.len.min(len)
-            } else {
-                len
-            },
-            is_covered: recording.is_open && recording.is_mp4(),
-        })
+        let len = if entry.is_open {
+            entry.len.min(len)
+        } else {
+            len
+        };
+        Ok(FileBody { file, entry, len })
+    }
+
+    /// Reads what precedes the fragments of an MP4 file, and returns it with these.
+    pub(super) fn fragments(&self) -> io::Result<(FileHead, Fragments)> {
+        let head = read_head(&*self.file)?.ok_or(io::ErrorKind::InvalidData)?;
+        let closed_at = head.closed_at.filter(|at| *at < self.len);
+        let fragments = match closed_at {
+            Some(at) => Fragments::of_closed(&*self.file, &head, at)?,
+            None => Fragments::new(&head, self.len),
+        };
+        Ok((head, fragments))
     }
 }
 
@@ -68,18 +87,15 @@ impl Body for FileBody {
     }
 
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.len.saturating_sub(offset);
-        let room = buffer
-            .len()
-            .min(usize::try_from(left).unwrap_or(usize::MAX));
-        let Some(buffer) = buffer.get_mut(..room).filter(|room| !room.is_empty()) else {
+        let buffer = up_to(self.len, offset, buffer);
+        if buffer.is_empty() {
             return Ok(0);
-        };
+        }
         let read = self.file.read_at(offset, buffer)?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        if self.is_covered {
+        if self.entry.is_open && self.entry.name.format() == Format::Mp4 {
             // The file may be closed while it is sent. Then the rest of it, which isn't sent, would
             // belong to this box.
             for (byte, at) in COVER.iter().zip(COVER_AT..) {
@@ -93,6 +109,13 @@ impl Body for FileBody {
     }
 }
 
+/// The part of a buffer for bytes from `offset` on that are before `end`.
+pub(super) fn up_to(end: u64, offset: u64, buffer: &mut [u8]) -> &mut [u8] {
+    let left = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
+    let len = buffer.len().min(left);
+    buffer.get_mut(..len).unwrap_or_default()
+}
+
 /// The init segment of an MP4 file: its first two boxes but the one between them.
 pub struct InitBody {
     file: FileBody,
@@ -101,16 +124,9 @@ pub struct InitBody {
 
 impl InitBody {
     /// Reads the length of the init segment of a file.
-    pub fn new(mut file: FileBody) -> io::Result<InitBody> {
-        let at = COVER_AT + COVER.len() as u64;
-        let mut head = [0; 8];
-        read_exact(&mut file, at, &mut head)?;
-        let [a, b, c, d, name @ ..] = head;
-        let len = u64::from(u32::from_be_bytes([a, b, c, d]));
-        if name != *b"moov" || !(8..=MAX_MOOV_LEN).contains(&len) || at + len > file.len {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let len = COVER_AT + len;
+    pub fn new(file: FileBody) -> io::Result<InitBody> {
+        let (head, _) = file.fragments()?;
+        let len = head.len - COVER.len() as u64;
         Ok(InitBody { file, len })
     }
 }
@@ -121,34 +137,11 @@ impl Body for InitBody {
     }
 
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let (at, end) = if offset < COVER_AT {
-            (offset, COVER_AT)
-        } else {
-            let shift = COVER.len() as u64;
-            (offset.saturating_add(shift), self.len + shift)
-        };
-        let left = end.saturating_sub(at);
-        let room = buffer
-            .len()
-            .min(usize::try_from(left).unwrap_or(usize::MAX));
-        self.file
-            .read(at, buffer.get_mut(..room).unwrap_or_default())
-    }
-}
-
-/// Fills a buffer from `offset` on.
-pub(super) fn read_exact(
-    body: &mut dyn Body,
-    mut offset: u64,
-    mut buffer: &mut [u8],
-) -> io::Result<()> {
-    while !buffer.is_empty() {
-        let read = body.read(offset, buffer)?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        if offset < COVER_AT {
+            return self.file.read(offset, up_to(COVER_AT, offset, buffer));
         }
-        offset += read as u64;
-        buffer = buffer.get_mut(read..).unwrap_or_default();
+        let buffer = up_to(self.len, offset, buffer);
+        let offset = offset.saturating_add(COVER.len() as u64);
+        self.file.read(offset, buffer)
     }
-    Ok(())
 }

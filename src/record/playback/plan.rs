@@ -12,14 +12,16 @@
 
 use std::io;
 
+use super::Recordings;
 use super::file::FileBody;
-use super::fragments::{Found, Fragments, read_head, read_moof};
-use super::{Body, Recording, Recordings};
 use crate::media::Medium;
 use crate::media::mp4::movie::{Shift, Times, Totals, TrackTimes};
 use crate::media::mp4::note::Note;
 use crate::media::mp4::read::InitMoov;
 use crate::record::WallMillis;
+use crate::record::disk::DiskFile;
+use crate::record::mp4::reader::{Fragment, Fragments, read_moof};
+use crate::record::name::{FileName, Format};
 use crate::rtmp::stream_key::StreamKey;
 
 /// The maximum length of a span, in ms: a day.
@@ -32,7 +34,7 @@ pub const MAX_FILES: usize = 256;
 const JITTER: WallMillis = 1_000;
 
 /// The number of bytes that each file of a plan occupies at most.
-const PART_COST: usize = size_of::<Part>() + 48;
+const PART_COST: usize = size_of::<Part>();
 
 /// The fragments of a span. See the module's documentation.
 pub struct Plan {
@@ -51,9 +53,10 @@ pub struct Plan {
 /// A range of a file.
 pub(super) struct Part {
     /// The name of the file.
-    pub(super) name: String,
-    /// The first and the last fragment.
+    pub(super) name: FileName,
+    /// The offset of its first fragment.
     pub(super) start: u64,
+    /// The end of its last fragment.
     pub(super) end: u64,
     /// The number of bytes in the parts before.
     pub(super) before: u64,
@@ -96,36 +99,32 @@ pub fn plan(
     pay: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Plan, NoPlan> {
     let mut plan: Option<Plan> = None;
-    let mut last = None;
-    let mut name: Option<String> = None;
-    while let Some(recording) = recordings
-        .shelf
-        .file_after(stream, from, to, name.as_deref())
-    {
-        name = Some(recording.name.clone());
-        let count = plan.as_ref().map_or(0, |plan| plan.parts.len());
-        if !recording.is_mp4() {
+    let (mut name, mut last) = (None, None);
+    let mut longest = 0;
+    while let Some(entry) = recordings.file_after(stream, [from, to], name) {
+        name = Some(entry.name);
+        if entry.name.format() != Format::Mp4 {
             match plan {
-                Some(plan) => return Ok(plan),
+                Some(_) => break,
                 None => return Err(NoPlan::Flv),
             }
         }
-        let Some((_, mut file)) = FileBody::open(recordings, stream, &recording.name)? else {
+        let Some(file) = FileBody::open(recordings, stream, entry.name)? else {
             continue; // deleted meanwhile
         };
-        let head = read_head(&mut file)?;
-        let is_other = |plan: &Plan| plan.init != head.init;
-        if plan.as_ref().is_some_and(is_other) {
+        let (head, fragments) = file.fragments()?;
+        if plan.as_ref().is_some_and(|plan| plan.init != head.init) {
             break;
         }
-        let end = head.closed_at.unwrap_or(file.len());
-        let Some(found) = find(&mut file, Fragments::new(head.len, end), from, to)? else {
+        let Some(found) = find(&*file.file, fragments, from, to)? else {
             continue;
         };
+        let count = plan.as_ref().map_or(0, |plan| plan.parts.len());
         if count == MAX_FILES {
             return Err(NoPlan::TooManyFiles);
         }
-        let cost = PART_COST * (count + 1).next_power_of_two() + memory(&head.init);
+        longest = longest.max(found.longest);
+        let cost = PART_COST * (count + 1).next_power_of_two() + memory(&head.init, longest);
         if !pay(cost) {
             return Err(NoPlan::NoMemory);
         }
@@ -136,24 +135,29 @@ pub fn plan(
             to: 0,
             len: 0,
         });
-        plan.add(recording, &mut file, &found, last)?;
+        plan.add(&file, &found, last)?;
         last = Some(found.last.note);
     }
     plan.ok_or(NoPlan::Nothing)
 }
 
-fn memory(init: &InitMoov) -> usize {
+/// The number of bytes that a span occupies besides its parts: the tracks twice, a `moof`, and a piece of
+/// a table that is made from it.
+fn memory(init: &InitMoov, moof_len: u32) -> usize {
     let tracks = [&init.video, &init.audio].into_iter().flatten();
-    tracks.map(|track| track.sample_description.len()).sum()
+    let tracks: usize = tracks.map(|track| track.sample_description.len()).sum();
+    2 * tracks + moof_len as usize * 3 / 2
 }
 
 /// The wanted fragments of a file.
 struct FoundPart {
-    first: Found,
-    last: Found,
+    first: Fragment,
+    last: Fragment,
     totals: Totals,
+    /// The length of the longest `moof`.
+    longest: u32,
     /// The first and the last fragment of each track.
-    of_tracks: [Option<(Found, Found)>; 2],
+    of_tracks: [Option<(Fragment, Fragment)>; 2],
 }
 
 const TRACKS: [Medium; 2] = [Medium::Video, Medium::Audio];
@@ -168,7 +172,7 @@ pub(super) fn samples(note: &Note, medium: Medium) -> u16 {
 
 /// Finds the fragments between two times, from the last start at or before `from` on.
 fn find(
-    file: &mut dyn Body,
+    file: &dyn DiskFile,
     mut fragments: Fragments,
     from: WallMillis,
     to: WallMillis,
@@ -184,6 +188,7 @@ fn find(
                 first: found,
                 last: found,
                 totals: Totals::default(),
+                longest: 0,
                 of_tracks: [None; 2],
             });
         }
@@ -192,6 +197,7 @@ fn find(
         };
         part.last = found;
         part.totals.add(note);
+        part.longest = part.longest.max(note.moof_len);
         for (of_track, medium) in part.of_tracks.iter_mut().zip(TRACKS) {
             if samples(note, medium) > 0 {
                 let first = of_track.map_or(found, |(first, _)| first);
@@ -207,13 +213,7 @@ fn find(
 
 impl Plan {
     /// Adds the fragments of the next file. `last`: the fragment before them.
-    fn add(
-        &mut self,
-        recording: Recording,
-        file: &mut FileBody,
-        found: &FoundPart,
-        last: Option<Note>,
-    ) -> io::Result<()> {
+    fn add(&mut self, file: &FileBody, found: &FoundPart, last: Option<Note>) -> io::Result<()> {
         let first = &found.first.note;
         let wanted = match (self.parts.last(), last) {
             (Some(before), Some(last)) => {
@@ -234,9 +234,9 @@ impl Plan {
         } else {
             times
         };
-        let (start, end) = (found.first.at, found.last.end());
+        let (start, end) = (found.first.offset, found.last.end());
         self.parts.push(Part {
-            name: recording.name,
+            name: file.entry.name,
             start,
             end,
             before: self.len,
@@ -251,18 +251,19 @@ impl Plan {
     }
 
     /// Reads the first and last times of each track.
-    fn times_of(&self, file: &mut FileBody, found: &FoundPart, shift: i64) -> io::Result<Times> {
+    fn times_of(&self, file: &FileBody, found: &FoundPart, shift: i64) -> io::Result<Times> {
         let shift = Shift::new(&self.init, shift);
-        let mut ends: Vec<Found> = Vec::with_capacity(4);
+        let mut ends: Vec<Fragment> = Vec::with_capacity(4);
         for (first, last) in found.of_tracks.iter().flatten() {
             ends.extend([*first, *last]);
         }
-        ends.sort_unstable_by_key(|found| found.at);
+        ends.sort_unstable_by_key(|found| found.offset);
         ends.dedup();
         let mut times = Times::default();
         let mut bytes = Vec::new();
         for found in ends {
-            times.add(&read_moof(file, &found, &mut bytes)?, shift);
+            let moof = read_moof(&*file.file, &found, &mut bytes)?;
+            times.add(&moof.ok_or(io::ErrorKind::InvalidData)?, shift);
         }
         Ok(times)
     }
@@ -313,10 +314,10 @@ impl Plan {
         }
     }
 
-    /// Numbers that differ for plans of different bytes: names, offsets, and their sum.
-    pub fn identity(&self) -> impl Iterator<Item = (&str, u64, u64)> {
+    /// The names of its files, and where in these it begins and ends. Other spans have other ones.
+    pub fn places(&self) -> impl Iterator<Item = (FileName, u64, u64)> {
         let parts = self.parts.iter();
-        parts.map(|part| (part.name.as_str(), part.start, part.end))
+        parts.map(|part| (part.name, part.start, part.end))
     }
 }
 

@@ -9,14 +9,14 @@
 use std::io;
 use std::ops::Range;
 
-use super::file::FileBody;
-use super::fragments::{Found, Fragments, read_moof};
+use super::file::{FileBody, up_to};
 use super::plan::{Plan, samples};
 use super::{Body, Recordings};
 use crate::media::Medium;
 use crate::media::mp4::movie::{Content, Movie, Placed, Section, Shift, Table, Times, Totals};
 use crate::media::mp4::note::{Counts, NOTE_LEN, Note};
 use crate::media::mp4::{FILE_TYPE, FILE_TYPE_LEN, MDAT_HEADER_LEN, mdat_header};
+use crate::record::mp4::reader::{Fragment, Fragments, read_moof};
 use crate::rtmp::stream_key::StreamKey;
 
 /// The offset of the `moov`.
@@ -46,7 +46,7 @@ struct Cursor {
     /// The totals of all fragments before the next one.
     before: Totals,
     /// The last fragment before with samples of the track, if it is in this part.
-    last: Option<Found>,
+    last: Option<Fragment>,
     /// The piece of the last fragment, and where it lies in the `moov`.
     piece: Vec<u8>,
     range: Range<u64>,
@@ -148,8 +148,8 @@ impl SpanBody {
         let cursor = &mut self.cursor;
         let fragments = cursor
             .fragments
-            .get_or_insert_with(|| Fragments::new(start, end));
-        let Some(found) = fragments.next(file)? else {
+            .get_or_insert_with(|| Fragments::between(start, end));
+        let Some(found) = fragments.next(&*file.file)? else {
             cursor.part += 1;
             (cursor.fragments, cursor.last) = (None, None);
             return Ok(());
@@ -168,7 +168,7 @@ impl SpanBody {
         Ok(())
     }
 
-    fn make_piece(&mut self, (medium, table): (Medium, Table), found: &Found) -> io::Result<()> {
+    fn make_piece(&mut self, (medium, table): (Medium, Table), found: &Fragment) -> io::Result<()> {
         let SpanBody {
             plan,
             movie,
@@ -187,15 +187,19 @@ impl SpanBody {
         match (&cursor.last, medium) {
             // Only decode times depend on the samples before.
             _ if table != Table::Stts => {}
-            (Some(last), _) => earlier.add(&read_moof(file, last, bytes)?, shift),
+            (Some(last), _) => {
+                let moof = read_moof(&*file.file, last, bytes)?;
+                earlier.add(&moof.ok_or(io::ErrorKind::InvalidData)?, shift);
+            }
             (None, Medium::Video) => earlier.video = plan.last_times(index, medium),
             (None, Medium::Audio) => earlier.audio = plan.last_times(index, medium),
         }
-        let moof = read_moof(file, found, bytes)?;
+        let moof = read_moof(&*file.file, found, bytes)?;
+        let moof = moof.ok_or(io::ErrorKind::InvalidData)?;
         let placed = Placed {
             moof: &moof,
             shift,
-            moof_at: data_at + part.before + (found.at - part.start) + NOTE_LEN as u64,
+            moof_at: data_at + part.before + (found.offset - part.start) + NOTE_LEN as u64,
         };
         cursor.piece.clear();
         let (before, piece) = (&cursor.before, &mut cursor.piece);
@@ -219,9 +223,9 @@ impl SpanBody {
         // Closed before the next one is opened.
         self.file = None;
         let part = self.plan.parts.get(index).ok_or(io::ErrorKind::NotFound)?;
-        let opened = FileBody::open(&self.recordings, &self.stream, &part.name)?;
-        // Deleted since the span was planned, or another file by the same name.
-        let (_, file) = opened.ok_or(io::ErrorKind::NotFound)?;
+        let opened = FileBody::open(&self.recordings, &self.stream, part.name)?;
+        // It may have been deleted since the span was planned.
+        let file = opened.ok_or(io::ErrorKind::NotFound)?;
         if file.len() < part.end {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -239,11 +243,7 @@ impl SpanBody {
             return Err(io::ErrorKind::NotFound.into());
         };
         let at = part.start + (offset - part.before);
-        let room = part.end.saturating_sub(at);
-        let room = usize::try_from(room)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
-        file.read(at, buffer.get_mut(..room).unwrap_or_default())
+        file.read(at, up_to(part.end, at, buffer))
     }
 }
 

@@ -3,16 +3,12 @@
 //! ```text
 //! 2026-11-28T11:30:00.250Z    RFC 3339, in UTC
 //! 1795865400250               the same in ms since 1970
-//! 30s, 10m, 1h, 500ms, 30     durations
 //! ```
 
 use std::fmt;
 
 use crate::calendar;
 use crate::record::WallMillis;
-
-/// The maximum duration in a query, in ms: more than a century.
-const MAX_DURATION: u64 = 1 << 42;
 
 /// The maximum time in a query: the last year of RFC 3339.
 const MAX_TIME: WallMillis = 253_402_300_799_999;
@@ -42,21 +38,6 @@ pub fn parse(text: &str) -> Option<WallMillis> {
     }
     let ms = number(&fraction)?;
     Some(calendar::seconds(fields)? * 1_000 + ms)
-}
-
-/// Parses a duration in ms. The unit is seconds, unless it is given.
-pub fn parse_duration(text: &str) -> Option<u64> {
-    let end = text.find(|c: char| !c.is_ascii_digit());
-    let (digits, unit) = text.split_at(end.unwrap_or(text.len()));
-    let ms = match unit {
-        "ms" => 1,
-        "" | "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    let duration = number(digits)?.checked_mul(ms)?;
-    (duration <= MAX_DURATION).then_some(duration)
 }
 
 fn number(digits: &str) -> Option<u64> {
@@ -124,24 +105,5 @@ mod tests {
         }
         assert_eq!(Shown(NOON + 250).to_string(), "2026-11-28T11:30:00.250Z");
         assert_eq!(parse(&Shown(u64::MAX).to_string()), Some(MAX_TIME));
-    }
-
-    #[test]
-    fn durations_have_units() {
-        for (text, duration) in [
-            ("30", Some(30_000)),
-            ("30s", Some(30_000)),
-            ("500ms", Some(500)),
-            ("10m", Some(600_000)),
-            ("1h", Some(3_600_000)),
-            ("", None),
-            ("s", None),
-            ("-1s", None),
-            ("1.5s", None),
-            ("1d", None),
-            ("99999999999999h", None),
-        ] {
-            assert_eq!(parse_duration(text), duration, "{text}");
-        }
     }
 }

@@ -4,6 +4,7 @@
 
 mod file;
 mod list;
+mod span;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use super::end::HttpEnd;
 use super::exchange::Exchange;
 use super::writer::{PIECE_LEN, Writer};
+use crate::allowance::Taken;
 use crate::http::response::Length;
 use crate::http::{Response, Route, Status, query};
 use crate::record::WallMillis;
@@ -24,6 +26,7 @@ use crate::server::lines::About;
 pub(super) enum RecordedReply<'s> {
     List(list::ListReply<'s>),
     Bytes(Bytes),
+    Playlist(span::PlaylistReply),
 }
 
 /// A range of bytes, and the head of the response with them.
@@ -31,6 +34,8 @@ pub(super) struct Bytes {
     response: Response,
     range: Range<u64>,
     body: Box<dyn Body>,
+    /// For what is kept to find the bytes.
+    _paid: Option<Taken>,
 }
 
 /// Answers a request for recordings.
@@ -47,9 +52,13 @@ pub(super) fn reply<'s>(
             let key = exchange.authorize(key)?.key;
             file::reply(exchange, recordings, &key, name).map(RecordedReply::Bytes)
         }
-        Route::RecordedSpan(key) | Route::RecordedPlaylist(key) => {
+        Route::RecordedSpan(key) => {
             let key = exchange.authorize(key)?.key;
-            Err(not_recorded(&key))
+            span::file(exchange, recordings, &key).map(RecordedReply::Bytes)
+        }
+        Route::RecordedPlaylist(asked) => {
+            let key = exchange.authorize(asked)?.key;
+            span::playlist(exchange, recordings, &key, asked).map(RecordedReply::Playlist)
         }
         _ => list::reply(shared, recordings, exchange).map(RecordedReply::List),
     }
@@ -62,6 +71,7 @@ impl RecordedReply<'_> {
         match self {
             RecordedReply::List(list) => list.write(writer),
             RecordedReply::Bytes(mut bytes) => bytes.write(writer),
+            RecordedReply::Playlist(playlist) => playlist.write(writer),
         }
     }
 }

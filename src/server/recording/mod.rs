@@ -18,6 +18,7 @@ use crate::config::{Record, RecordFormat};
 use crate::live::cut::Form;
 use crate::live::{Millis, lock};
 use crate::record::disk::os::OsDisk;
+use crate::record::playback;
 use crate::record::recorder::{Recorder, Rules};
 use crate::record::report::{DiskReport, RecordingReport};
 use crate::record::staging::Staging;
@@ -73,6 +74,15 @@ impl Recordings {
     /// The disk and what is on it; `None` without a folder.
     pub(super) fn store(&self) -> Option<&Arc<Store>> {
         self.store.as_ref()
+    }
+
+    /// What can be played of them.
+    pub(super) fn library(&self) -> Option<playback::Recordings> {
+        let store = self.store.as_ref()?;
+        Some(playback::Recordings {
+            catalog: Arc::clone(store.shared_catalog()),
+            disk: Arc::clone(store.disk()),
+        })
     }
 
     /// Begins to record a stream, with up to `preroll` ms of what came before. If it is recorded

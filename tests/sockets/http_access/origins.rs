@@ -22,7 +22,11 @@ fn malformed_origin_and_host_fields_count_as_present() {
         b"Sec-Fetch-Site: same-origin\r\nSec-Fetch-Site: cross-site\r\n",
     ] {
         let shown = String::from_utf8_lossy(header);
-        for request in ["GET /api/v1/connections", "DELETE /api/v1/connections/1"] {
+        for request in [
+            "GET /api/v1/connections",
+            "DELETE /api/v1/connections/1",
+            "POST /api/v1/streams/live/none/recording",
+        ] {
             let mut client = HttpClient::connect(server.http_addresses()[0]);
             let start = format!("{request} HTTP/1.1\r\nHost: localhost\r\n");
             client.send([start.as_bytes(), header, b"\r\n"].concat());

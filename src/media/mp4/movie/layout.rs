@@ -188,16 +188,18 @@ impl Layout {
         b.end(header);
     }
 
-    /// Nothing until the first sample is decoded, then everything.
+    /// Nothing until the first sample is presented, then everything. ffmpeg moves a track with an edit
+    /// list so that its first sample is presented when the edit begins, so it must begin there.
     fn edits(&mut self, track: &Track<'_>, timescale: u32) {
         const RATE: u32 = 0x0001_0000;
-        let empty = track.in_movie(track.times.first, timescale);
+        let empty = track.in_movie(track.times.shown, timescale);
         let all = track.duration(timescale).saturating_sub(empty);
         let b = &mut self.boxes;
         let edits = b.begin(b"edts");
         let list = b.begin_full(b"elst", LONG);
         b.u32(2);
-        for (duration, media_time) in [(empty, u64::MAX), (all, 0)] {
+        let delay = track.times.shown - track.times.first;
+        for (duration, media_time) in [(empty, u64::MAX), (all, delay)] {
             b.u64(duration);
             b.u64(media_time);
             b.u32(RATE);

@@ -46,6 +46,8 @@ pub struct Times {
 pub struct TrackTimes {
     /// The decode time of the first sample.
     pub first: u64,
+    /// When the first sample is presented, but not before it is decoded.
+    pub shown: u64,
     /// The decode time of the last sample.
     pub last: u64,
     /// The duration of the last sample.
@@ -69,6 +71,7 @@ impl Times {
                     None => new,
                     Some(old) => TrackTimes {
                         first: old.first,
+                        shown: old.shown,
                         end: old.end.max(new.end),
                         ..new
                     },
@@ -91,6 +94,7 @@ impl TrackTimes {
         let first = shift.apply(medium, run.decode_time);
         let mut times = TrackTimes {
             first,
+            shown: u64::MAX,
             last: first,
             last_duration: 0,
             end: first,
@@ -99,9 +103,9 @@ impl TrackTimes {
             times.last = shift.apply(medium, sample.decode_time);
             times.last_duration = sample.duration;
             let delay = u64::try_from(sample.composition_offset).unwrap_or(0);
-            let end = times
-                .last
-                .saturating_add(u64::from(sample.duration) + delay);
+            let shown = times.last.saturating_add(delay);
+            times.shown = times.shown.min(shown);
+            let end = shown.saturating_add(sample.duration.into());
             times.end = times.end.max(end);
         }
         times

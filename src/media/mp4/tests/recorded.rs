@@ -1,7 +1,6 @@
 //! Recorded files: growing, closed, and in parts.
 
 mod bad_input;
-mod ffmpeg;
 mod movies;
 mod reader;
 

@@ -2,6 +2,7 @@
 
 use super::{Bytes, Exchange, disk_failed, has_parameter, not_found, with_file_name};
 use crate::http::{Response, conditions, date};
+use crate::record::name::{FileName, Format};
 use crate::record::playback::file::{FileBody, InitBody};
 use crate::record::playback::{Body, Recordings};
 use crate::rtmp::stream_key::StreamKey;
@@ -14,10 +15,13 @@ pub(super) fn reply(
     key: &StreamKey,
     name: &str,
 ) -> Result<Bytes, Response> {
+    let missing = || not_found("there is no such recording");
+    let (name, _) = FileName::parse(name).ok_or_else(missing)?;
     let opened = FileBody::open(recordings, key, name);
     let opened = opened.map_err(|error| disk_failed(exchange, key, &error))?;
-    let (recording, file) = opened.ok_or_else(|| not_found("there is no such recording"))?;
-    let is_mp4 = recording.is_mp4();
+    let file = opened.ok_or_else(missing)?;
+    let recording = file.entry;
+    let is_mp4 = name.format() == Format::Mp4;
     let is_init = is_mp4 && has_parameter(exchange, "init");
     let (body, kind): (Box<dyn Body>, _) = if is_init {
         let init = InitBody::new(file).map_err(|error| disk_failed(exchange, key, &error))?;
@@ -47,5 +51,6 @@ pub(super) fn reply(
         response,
         range,
         body,
+        _paid: None,
     })
 }

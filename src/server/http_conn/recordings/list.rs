@@ -57,7 +57,10 @@ pub(super) fn reply<'s>(
     Ok(ListReply {
         recordings,
         visitor,
-        wanted: Wanted { stream, from, to },
+        wanted: Wanted {
+            stream,
+            within: from..to,
+        },
     })
 }
 
@@ -69,7 +72,7 @@ impl ListReply<'_> {
             visitor.is_none_or(|visitor| visitor.may_list(key))
         };
         writer.write_made(response, &mut |out| {
-            recordings::list(out, &*self.recordings.shelf, &self.wanted, &may_list);
+            recordings::list(out, self.recordings, &self.wanted, &may_list);
         })
     }
 }

@@ -58,10 +58,9 @@ pub(super) fn of_tables(moov: &[u8], file: &[u8]) -> [Vec<Seen>; 2] {
             [list] => {
                 assert_eq!(u32_at(list, 4), 2);
                 assert_eq!(u64_at(list, 16), u64::MAX);
-                assert_eq!(u64_at(list, 36), 0);
                 let ticks = u64_at(list, 8) * timescale;
                 assert_eq!(ticks % movie_timescale, 0);
-                ticks / movie_timescale
+                ticks / movie_timescale - u64_at(list, 36)
             }
             _ => panic!("several edit lists"),
         };

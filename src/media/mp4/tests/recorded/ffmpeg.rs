@@ -1,1 +1,0 @@
-//! Judged by ffmpeg.

@@ -1,0 +1,186 @@
+//! Spans of a stream's recordings: as one MP4 file, and as an HLS playlist.
+
+use super::{
+    Bytes, Exchange, bad, disk_failed, has_parameter, not_recorded, time_of, with_file_name,
+};
+use crate::http::{Response, Status, conditions, percent, query};
+use crate::live::hls::playlist::{CONTENT_TYPE, MAX_QUERY_LEN};
+use crate::record::WallMillis;
+use crate::record::playback::plan::{MAX_FILES, MAX_SPAN, NoPlan, Plan, plan};
+use crate::record::playback::playlist::{PlaylistSpan, Survey, Uris};
+use crate::record::playback::span::SpanBody;
+use crate::record::playback::time::Shown;
+use crate::record::playback::{Body, Recordings};
+use crate::rtmp::stream_key::StreamKey;
+use crate::server::http_conn::HttpEnd;
+use crate::server::http_conn::ranged::Ranged;
+use crate::server::http_conn::writer::Writer;
+use crate::server::wall_clock;
+
+/// The parameters that aren't for the files of a playlist.
+const OF_SPANS: &[&str] = &["from", "to", "duration", "init", "download"];
+
+/// Answers a request for a span as one file.
+pub(super) fn file(
+    exchange: &Exchange<'_>,
+    recordings: &Recordings,
+    key: &StreamKey,
+) -> Result<Bytes, Response> {
+    let [from, to] = times(exchange)?;
+    let (own, common) = (exchange.allowance, &exchange.shared.common);
+    let mut paid = None;
+    let plan = plan(recordings, key, from, to, &mut |bytes| {
+        // Given back first: it pays for the same.
+        paid = None;
+        paid = own.take(bytes).or_else(|_| common.take(bytes)).ok();
+        paid.is_some()
+    });
+    let plan = plan.map_err(|why| refusal(exchange, key, why))?;
+    let tag = conditions::tag(&format_args!("{:016x}", hash(&plan)));
+    let mut response = Response::new("video/mp4", &[][..])
+        .header("Recording-From", &Shown(plan.from).to_string())
+        .header("Recording-To", &Shown(plan.to).to_string());
+    response.cache = "no-cache";
+    if has_parameter(exchange, "download") {
+        response = with_file_name(response, key, plan.from, ".mp4");
+    }
+    let body = SpanBody::new(recordings.clone(), key.clone(), plan);
+    let body = body.ok_or_else(|| not_recorded(key))?;
+    let (response, range) = Ranged::new(exchange.head, tag).open(response, body.len())?;
+    Ok(Bytes {
+        response,
+        range,
+        body: Box::new(body),
+        _paid: paid,
+    })
+}
+
+/// A number that differs for spans of other bytes.
+fn hash(plan: &Plan) -> u64 {
+    let mut hash = 0;
+    for (name, start, end) in plan.places() {
+        hash = conditions::hash(format!("{hash:x} {name} {start} {end}").as_bytes());
+    }
+    hash
+}
+
+/// A playlist that is written while it is sent.
+pub(in crate::server::http_conn) struct PlaylistReply {
+    span: PlaylistSpan,
+    survey: Survey,
+    folder: String,
+    query: String,
+}
+
+/// Answers a request for a span as a playlist. `asked` is the name of the stream in the URL.
+pub(super) fn playlist(
+    exchange: &Exchange<'_>,
+    recordings: &Recordings,
+    key: &StreamKey,
+    asked: &StreamKey,
+) -> Result<PlaylistReply, Response> {
+    let [from, to] = times(exchange)?;
+    let span = PlaylistSpan {
+        recordings: recordings.clone(),
+        stream: key.clone(),
+        from,
+        to,
+    };
+    let survey = span.survey(wall_clock::now());
+    let survey = survey.map_err(|why| refusal(exchange, key, why))?;
+    let (_, name) = asked.app_and_name();
+    let folder = if exchange.head.path().ends_with("/index.m3u8") {
+        String::new()
+    } else {
+        [&percent::encode(name), "/"].concat()
+    };
+    let query = exchange.head.query().unwrap_or_default();
+    let query = if query.len() <= MAX_QUERY_LEN {
+        carried(query)
+    } else {
+        String::new()
+    };
+    Ok(PlaylistReply {
+        span,
+        survey,
+        folder,
+        query,
+    })
+}
+
+/// The parameters of a query that the files of a playlist need.
+fn carried(query: &str) -> String {
+    let is_for_files =
+        |text: &&str| !OF_SPANS.contains(&text.split('=').next().unwrap_or_default());
+    let parameters: Vec<&str> = query.split('&').filter(is_for_files).collect();
+    parameters.join("&")
+}
+
+impl PlaylistReply {
+    pub(super) fn write(&self, writer: &mut Writer<'_>) -> Result<(), HttpEnd> {
+        let mut response = Response::new(CONTENT_TYPE, &[][..]);
+        response.cache = "no-cache";
+        let uris = Uris {
+            folder: &self.folder,
+            query: &self.query,
+        };
+        writer.write_made(response, &mut |out| {
+            // The writer remembers its own failure.
+            let _ = self.span.write(out, self.survey, uris);
+        })
+    }
+}
+
+/// The times between which a request wants recordings. Without an end: as much as there may be.
+fn times(exchange: &Exchange<'_>) -> Result<[WallMillis; 2], Response> {
+    let from = time_of(exchange, "from")?.ok_or_else(|| bad("from is missing"))?;
+    let duration = match exchange.parameter("duration").map(query::duration) {
+        Some(None) => return Err(bad("duration isn't a time such as 30s, 500ms or 10m")),
+        Some(duration) => duration,
+        None => None,
+    };
+    let to = match (time_of(exchange, "to")?, duration) {
+        (Some(to), _) => to,
+        (None, duration) => from.saturating_add(duration.unwrap_or(MAX_SPAN)),
+    };
+    if to <= from {
+        return Err(bad("from isn't before to"));
+    }
+    if to - from > MAX_SPAN {
+        return Err(bad("from and to are more than 24 hours apart"));
+    }
+    Ok([from, to])
+}
+
+/// The response if there is no such span.
+fn refusal(exchange: &Exchange<'_>, key: &StreamKey, why: NoPlan) -> Response {
+    match why {
+        NoPlan::Nothing => not_recorded(key),
+        NoPlan::Flv => Response::text(
+            Status::UnsupportedMediaType,
+            "recorded as FLV, which is only there as whole files: /recordings/APP/NAME/FILE",
+        ),
+        NoPlan::TooManyFiles => bad(&format!(
+            "there are more than {MAX_FILES} files in that time"
+        )),
+        NoPlan::NoMemory => super::super::no_memory(),
+        NoPlan::Disk(error) => disk_failed(exchange, key, &error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_a_playlist_need_the_key_and_not_the_time() {
+        for (query, expected) in [
+            ("from=0", ""),
+            ("from=0&key=a", "key=a"),
+            ("key=a&from=0&to=1&fromage=b", "key=a&fromage=b"),
+            ("init&key=a&duration=3", "key=a"),
+        ] {
+            assert_eq!(carried(query), expected, "{query}");
+        }
+    }
+}

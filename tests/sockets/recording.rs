@@ -1,0 +1,167 @@
+//! Requests to record streams: by the settings, by publishers, over HTTP, and by the embedding program.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use brooklet::config::{Record, parse_recorded};
+use brooklet::rtmp::amf0::Value;
+use brooklet::rtmp::command::text;
+use brooklet::{Config, Server, StartRefused, StreamKey};
+use serde_json::Value as Json;
+
+use crate::client::{Client, server, wait_until};
+use crate::common::http::{Answer, HttpClient};
+
+/// An empty folder that is removed when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("brooklet-test-{}-recording-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Folder(path)
+    }
+
+    /// Settings that record nothing here unless asked to.
+    fn record(&self) -> Record {
+        Record::default()
+            .dir(Some(self.0.clone()))
+            .streams(Vec::new())
+            .free(Some(0))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Publishes with this type. Returns the codes of all statuses in reply to it.
+fn publish(address: SocketAddr, name: &str, kind: &str) -> (Client, Vec<String>) {
+    let mut client = Client::connected(address, "live");
+    let arguments = vec![text(name), text(kind)];
+    client.send_command(1, "publish", 3.0, Value::Null, arguments);
+    // The reply to this follows all statuses.
+    client.send_command(0, "createStream", 4.0, Value::Null, vec![]);
+    let mut codes = Vec::new();
+    loop {
+        let message = client.next().unwrap();
+        let command = message.command();
+        if command.is_some_and(|command| command.name == "_result") {
+            return (client, codes);
+        }
+        codes.extend(message.status().map(|(_, code, _)| code));
+    }
+}
+
+fn ask(server: &Server, method: &str, target: &str) -> Answer {
+    let mut client = HttpClient::connect(server.http_addresses()[0]);
+    client.request(method, target, "Content-Length: 0\r\n");
+    client.answer()
+}
+
+/// The recording of the only stream, as listed.
+fn listed(server: &Server) -> Json {
+    let answer = ask(server, "GET", "/api/v1/streams").text();
+    let answer: Json = serde_json::from_str(&answer).unwrap();
+    answer["streams"][0]["recording"].clone()
+}
+
+#[test]
+fn the_settings_decide_which_streams_are_recorded() {
+    let folder = Folder::new();
+    let streams = vec![parse_recorded("live/door").unwrap()];
+    let server = server(Config::default().record(folder.record().streams(streams)));
+    for (name, is_recorded) in [("gate", false), ("door", true)] {
+        // A publisher isn't told what it hasn't asked for.
+        let (_publisher, codes) = publish(server.rtmp_addresses()[0], name, "live");
+        assert_eq!(codes, ["NetStream.Publish.Start"]);
+        let streams = server.streams();
+        let stream = streams
+            .iter()
+            .find(|stream| stream.key.as_str().ends_with(name));
+        assert_eq!(stream.unwrap().recording.is_some(), is_recorded, "{name}");
+    }
+}
+
+#[test]
+fn a_publisher_that_asks_is_recorded_if_it_may_ask() {
+    let folder = Folder::new();
+    for (may_ask, kind, is_recorded) in [
+        (true, "live", false),
+        (true, "nonsense", false),
+        (true, "record", true),
+        (true, "append", true),
+        (false, "record", false),
+    ] {
+        let record = folder.record().on_request(may_ask);
+        let server = server(Config::default().record(record));
+        let (_publisher, codes) = publish(server.rtmp_addresses()[0], "door", kind);
+        let expected = ["NetStream.Publish.Start", "NetStream.Record.Start"];
+        assert_eq!(codes, expected[..1 + usize::from(is_recorded)], "{kind}");
+        assert_eq!(listed(&server).is_object(), is_recorded, "{kind}");
+    }
+}
+
+#[test]
+fn a_recording_begins_and_ends_over_http() {
+    const DOOR: &str = "/api/v1/streams/live/door/recording";
+
+    let folder = Folder::new();
+    let server = server(Config::default().record(folder.record()));
+    assert_eq!(ask(&server, "POST", DOOR).status, 404);
+    let (_publisher, _) = publish(server.rtmp_addresses()[0], "door", "live");
+    assert_eq!(listed(&server), Json::Null);
+    for preroll in ["soon", "-1s", "2h", ""] {
+        let target = format!("{DOOR}?preroll={preroll}");
+        assert_eq!(ask(&server, "POST", &target).status, 400, "{preroll}");
+    }
+    assert_eq!(listed(&server), Json::Null);
+    for target in [DOOR, &format!("{DOOR}?preroll=10s")] {
+        let answer = ask(&server, "POST", target);
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("content-type"), Some("application/json"));
+        let recording: Json = serde_json::from_str(&answer.text()).unwrap();
+        assert!(recording["state"].is_string(), "{recording}");
+    }
+    assert!(listed(&server).is_object());
+    let answer = ask(&server, "GET", DOOR);
+    assert_eq!(answer.status, 405);
+    assert_eq!(answer.header("allow"), Some("POST, DELETE, OPTIONS"));
+    assert_eq!(ask(&server, "DELETE", DOOR).status, 200);
+    wait_until("it has ended", || listed(&server) == Json::Null);
+    assert_eq!(ask(&server, "DELETE", DOOR).status, 404);
+}
+
+#[test]
+fn without_a_folder_nothing_can_be_recorded_and_the_answer_says_so() {
+    let server = server(Config::default());
+    let (_publisher, codes) = publish(server.rtmp_addresses()[0], "door", "record");
+    assert_eq!(codes, ["NetStream.Publish.Start"]);
+    let answer = ask(&server, "POST", "/api/v1/streams/live/door/recording");
+    assert_eq!(answer.status, 409);
+    assert!(answer.text().contains("--record DIR"), "{}", answer.text());
+    assert!(server.disk().is_none());
+}
+
+#[test]
+fn the_program_that_embeds_the_server_may_ask() {
+    let folder = Folder::new();
+    let server = server(Config::default().record(folder.record()));
+    let door = StreamKey::new("live", "door").unwrap();
+    let start = || server.start_recording(&door, Duration::from_secs(10));
+    assert_eq!(start(), Err(StartRefused::NotLive));
+    let (_publisher, _) = publish(server.rtmp_addresses()[0], "door", "live");
+    assert_eq!(start(), Ok(()));
+    assert!(server.streams()[0].recording.is_some());
+    assert!(server.stop_recording(&door));
+    wait_until("it has ended", || server.streams()[0].recording.is_none());
+    assert!(!server.stop_recording(&door));
+}
