@@ -14,7 +14,6 @@ use std::sync::Arc;
 use super::end::HttpEnd;
 use super::exchange::Exchange;
 use super::writer::{PIECE_LEN, Writer};
-pub(super) use last::reply as last;
 use crate::allowance::Taken;
 use crate::http::response::Length;
 use crate::http::{Response, Route, Status, query};
@@ -23,6 +22,7 @@ use crate::record::playback::{Body, time};
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::Shared;
 use crate::server::lines::About;
+pub(super) use last::reply as last;
 
 /// The reply to a request for recordings, whose body is read while it is sent.
 pub(super) enum RecordedReply<'s> {
