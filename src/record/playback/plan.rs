@@ -33,6 +33,11 @@ pub const MAX_FILES: usize = 256;
 /// Less than this between two files comes from the network, and isn't a gap, in ms.
 const JITTER: WallMillis = 1_000;
 
+/// A fragment that begins less than this before the end isn't part of a span any more, in ms. Otherwise the
+/// span up to the end of what was recorded so far would become longer when the next fragment is there,
+/// since frames arrive a little early or late.
+const END_JITTER: WallMillis = 250;
+
 /// The number of bytes that each file of a plan occupies at most.
 const PART_COST: usize = size_of::<Part>();
 
@@ -116,7 +121,8 @@ pub fn plan(
         if plan.as_ref().is_some_and(|plan| plan.init != head.init) {
             break;
         }
-        let Some(found) = find(&*file.file, fragments, from, to)? else {
+        let is_next = plan.is_some();
+        let Some(found) = find(&*file.file, fragments, from, to, is_next)? else {
             continue;
         };
         let count = plan.as_ref().map_or(0, |plan| plan.parts.len());
@@ -171,22 +177,23 @@ pub(super) fn samples(note: &Note, medium: Medium) -> u16 {
 }
 
 /// Finds the fragments between two times, from the last start at or before `from` on; from the next one
-/// if nothing was recorded at `from`.
+/// if nothing was recorded at `from`. `is_next`: whether there are fragments of another file before.
 fn find(
     file: &dyn DiskFile,
     mut fragments: Fragments,
     from: WallMillis,
     to: WallMillis,
+    is_next: bool,
 ) -> io::Result<Option<FoundPart>> {
     let mut part: Option<FoundPart> = None;
     while let Some(found) = fragments.next(file)? {
         let note = &found.note;
-        if note.wall >= to && part.is_some() {
-            break;
-        }
         let is_passed = part
             .as_ref()
             .is_none_or(|part| ends(&part.last.note) <= from);
+        if note.wall >= to || (is_next || !is_passed) && !begins_before(note, to) {
+            break;
+        }
         if note.is_start && (is_passed || note.wall <= from) {
             part = Some(FoundPart {
                 first: found,
@@ -210,6 +217,11 @@ fn find(
         }
     }
     Ok(part.filter(|part| part.first.note.wall < to && ends(&part.last.note) > from))
+}
+
+/// Whether a fragment that follows others begins before the end of a span.
+pub(super) fn begins_before(note: &Note, to: WallMillis) -> bool {
+    note.wall.saturating_add(END_JITTER) < to
 }
 
 /// When a fragment ends.

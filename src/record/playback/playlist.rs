@@ -16,7 +16,7 @@ use std::io;
 
 use super::Recordings;
 use super::file::FileBody;
-use super::plan::NoPlan;
+use super::plan::{NoPlan, begins_before};
 use super::time::Shown;
 use crate::live::hls::playlist::Carried;
 use crate::record::WallMillis;
@@ -190,7 +190,8 @@ impl PlaylistSpan {
             if fragment.offset < start {
                 continue;
             }
-            if note.wall >= self.to {
+            let is_next = walk.has_begun || segment.is_some();
+            if note.wall >= self.to || is_next && !begins_before(note, self.to) {
                 walk.is_open = false;
                 break;
             }

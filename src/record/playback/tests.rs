@@ -54,7 +54,10 @@ impl Recorded {
                 let writer = Mp4Writer::begin(&self.disk, &path, &presentation(), start, 0);
                 (name, writer.unwrap())
             });
-            self.script.append(writer, &mut cut, usize::MAX).unwrap();
+            let script = &mut self.script;
+            script
+                .append_at(writer, &mut cut, start, usize::MAX)
+                .unwrap();
             let len = writer.extent().len;
             self.recordings.list().grow(&self.key, *name, len, end, end);
             self.walls.push([start, end]);

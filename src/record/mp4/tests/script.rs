@@ -63,7 +63,7 @@ pub(in crate::record) struct Script {
     arena: Arena,
     number: u64,
     /// The decode time of the next cut, in ms.
-    time: u64,
+    pub(in crate::record) time: u64,
     /// Whether there is video.
     pub(in crate::record) has_video: bool,
     /// What the last append has allocated.
@@ -140,6 +140,18 @@ impl Script {
         cut: &mut Cut,
         most: usize,
     ) -> Result<(), AppendError> {
+        let wall = WALL + self.time;
+        self.append_at(writer, cut, wall, most)
+    }
+
+    /// Appends a cut whose first frame arrived at this time.
+    pub(in crate::record) fn append_at(
+        &mut self,
+        writer: &mut Mp4Writer,
+        cut: &mut Cut,
+        wall: WallMillis,
+        most: usize,
+    ) -> Result<(), AppendError> {
         let mut staging = Staging::new(&self.arena).unwrap();
         let mut left = most;
         let mut random = Random(self.random.next());
@@ -164,7 +176,6 @@ impl Script {
             left = left.checked_sub(done).ok_or(Evicted)?;
             Ok(done)
         };
-        let wall = WALL + self.time;
         let mut outcome = Ok(());
         self.allocated = measure(|| outcome = writer.append(cut, wall, &mut source, &mut staging));
         outcome?;
