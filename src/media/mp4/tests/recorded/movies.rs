@@ -69,6 +69,40 @@ fn expected(fragments: &[Fragment], moved: [u64; 2]) -> [Vec<Seen>; 2] {
     })
 }
 
+#[test]
+fn a_shift_counts_in_ticks_of_each_track() {
+    let audio = Some(&b"\xAF\0\x12\x10"[..]); // 44,100 Hz
+    let presentation = presentation(Some(&joined(&[b"\x17\0\0\0\0", AVC])), audio);
+    let sample = |decode_time, composition_offset| Sample {
+        decode_time,
+        duration: 40,
+        composition_offset,
+        is_sync: true,
+        bytes: vec![1],
+    };
+    let fragment = [
+        vec![sample(3_000, 80), sample(3_040, 0)],
+        vec![sample(90_000, 0)],
+    ];
+    let file = File::new(&presentation, &[fragment]);
+    let init = file.head().init;
+    // By ms, then where each track begins, and where its first sample is shown.
+    for (ms, video, shown, audio) in [
+        (0, 3_000, 3_040, 90_000),
+        (1_000, 4_000, 4_040, 134_100),
+        (-1_001, 1_999, 2_039, 90_000 - 44_145),
+        (-3_000, 0, 40, 0),
+        (i64::MIN, 0, 0, 0),
+    ] {
+        let mut times = Times::default();
+        times.add(&file.moof(0), Shift::new(&init, ms));
+        let (of_video, of_audio) = (times.video.unwrap(), times.audio.unwrap());
+        assert_eq!((of_video.first, of_audio.first), (video, audio), "{ms} ms");
+        assert_eq!((of_video.shown, of_audio.shown), (shown, audio), "{ms} ms");
+        assert_eq!(of_audio.end, of_audio.last + 40);
+    }
+}
+
 proptest! {
     #[test]
     fn a_closed_file_has_the_samples_that_were_put_in(
