@@ -24,7 +24,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use rustix::fs::{FlockOperation, StatVfsMountFlags, flock, statvfs};
 use rustix::io::Errno;
 
-use super::{Disk, DiskFile, FoundFile, Space};
+use super::{Disk, DiskFile, Failure, FoundFile, Space};
 use crate::record::WallMillis;
 
 /// The name of the marker file.
@@ -105,9 +105,11 @@ impl OsDisk {
         Ok(folder.dev() != fs::metadata("/")?.dev())
     }
 
-    fn check_mounted(&self, claim: &Claim) -> io::Result<bool> {
+    /// Fails if the folder is on the root file system now, and wasn't before. Returns whether it is on one
+    /// of its own.
+    fn check_mounted(&self, was_mounted: bool) -> io::Result<bool> {
         let is_mounted = self.is_mounted()?;
-        if claim.is_mounted && !is_mounted {
+        if was_mounted && !is_mounted {
             return Err(gone("the disk isn't mounted"));
         }
         Ok(is_mounted)
@@ -120,6 +122,8 @@ impl Disk for OsDisk {
         const ATTEMPTS: usize = 3;
 
         let full = self.locate(path)?;
+        let was_mounted = self.claim_state().is_mounted;
+        self.check_mounted(was_mounted)?;
         let mut attempt = 0;
         let file = loop {
             attempt += 1;
@@ -202,7 +206,7 @@ impl Disk for OsDisk {
 
     fn check(&self) -> io::Result<()> {
         let mut claim = self.claim_state();
-        let is_same = self.check_mounted(&claim).and_then(|_| {
+        let is_same = self.check_mounted(claim.is_mounted).and_then(|_| {
             let (id, _) = claim.marker.as_ref().ok_or_else(|| gone("not claimed"))?;
             let text = fs::read_to_string(self.root.join(MARKER))?;
             match id_of(&text) {
@@ -211,8 +215,10 @@ impl Disk for OsDisk {
             }
         });
         if let Err(error) = is_same {
-            // An open file would keep the disk from being unmounted.
-            claim.marker = None;
+            if Failure::of(&error) == Failure::Gone {
+                // An open file would keep the rest of the disk from going.
+                claim.marker = None;
+            }
             return Err(error);
         }
         if statvfs(&self.root)?
@@ -226,7 +232,7 @@ impl Disk for OsDisk {
 
     fn claim(&self) -> io::Result<()> {
         let mut claim = self.claim_state();
-        let is_mounted = self.check_mounted(&claim)?;
+        let is_mounted = self.check_mounted(claim.is_mounted)?;
         claim.marker = None;
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false);

@@ -91,8 +91,6 @@ impl Script {
     }
 
     /// The next GOP of a stream. The messages are in the order of their timestamps.
-    pub(super) fn cut(&mut self) -> Cut {
-        let frames = 2 + self.random.below(5);
     pub(in crate::record) fn cut(&mut self) -> Cut {
         let frames = 2 + self.random.below(10);
         let mut cut = Cut::default();
