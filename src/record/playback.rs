@@ -58,6 +58,7 @@ impl Recordings {
 }
 
 /// The bytes of a response, which can be read from any offset on.
+#[allow(clippy::len_without_is_empty)]
 pub trait Body {
     /// The number of bytes, which doesn't change.
     fn len(&self) -> u64;

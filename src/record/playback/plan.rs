@@ -309,12 +309,6 @@ impl Plan {
                 .find_map(|part| part.times.track(medium).copied())?;
             let last = self.last_times(self.parts.len(), medium)?;
             Some(first.followed_by(last))
-            Some(TrackTimes {
-                last: last.last,
-                last_duration: last.last_duration,
-                end: last.end.max(first.end),
-                ..first
-            })
         };
         Times {
             video: ends(Medium::Video),

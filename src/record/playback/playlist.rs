@@ -82,6 +82,13 @@ struct Segment {
     has_gap: bool,
 }
 
+impl Survey {
+    /// Whether the playlist will have more segments later.
+    pub fn is_growing(&self) -> bool {
+        self.is_growing
+    }
+}
+
 impl PlaylistSpan {
     /// Looks at all segments. `now` is the present.
     pub fn survey(&self, now: WallMillis) -> Result<Survey, NoPlan> {

@@ -63,12 +63,11 @@ pub(in crate::record) struct Script {
     arena: Arena,
     number: u64,
     /// The decode time of the next cut, in ms.
-    pub(in crate::record) time: u64,
+    time: u64,
     /// Whether there is video.
-    pub(super) has_video: bool,
-    /// What the last append has allocated.
-    pub(super) allocated: AllocationInfo,
     pub(in crate::record) has_video: bool,
+    /// What the last append has allocated.
+    pub(in crate::record) allocated: AllocationInfo,
     /// What was appended, one for each fragment.
     pub(in crate::record) appended: Vec<Vec<CutSample>>,
 }
@@ -92,7 +91,7 @@ impl Script {
 
     /// The next GOP of a stream. The messages are in the order of their timestamps.
     pub(in crate::record) fn cut(&mut self) -> Cut {
-        let frames = 2 + self.random.below(10);
+        let frames = 2 + self.random.below(5);
         let mut cut = Cut::default();
         if self.random.below(8) == 0 {
             self.time += 3_000;
@@ -169,12 +168,6 @@ impl Script {
         let mut outcome = Ok(());
         self.allocated = measure(|| outcome = writer.append(cut, wall, &mut source, &mut staging));
         outcome?;
-        let ms = |sample: &CutSample| match sample.kind {
-            Kind::Video => sample.decode_time,
-            _ => sample.decode_time / 48,
-        };
-        let wall = WALL + cut.samples.iter().map(ms).min().unwrap_or(0);
-        writer.append(cut, wall, &mut source, &mut staging)?;
         self.appended.push(cut.samples.clone());
         Ok(())
     }

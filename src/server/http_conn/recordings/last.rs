@@ -10,6 +10,7 @@ use crate::record::playback::last::LastBody;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::http_conn::exchange::{Exchange, not_live};
 use crate::server::http_conn::hls::random;
+use crate::server::http_conn::no_memory;
 use crate::server::http_conn::ranged::Ranged;
 use crate::server::wall_clock;
 
@@ -36,7 +37,7 @@ pub(in crate::server::http_conn) fn reply<'s>(
     let cost = LastBody::cost(&span);
     let (own, common) = (exchange.allowance, &exchange.shared.common);
     let paid = own.take(cost).or_else(|_| common.take(cost));
-    let paid = paid.map_err(|_| super::super::no_memory())?;
+    let paid = paid.map_err(|_| no_memory())?;
     let messages = span.messages();
     let tag = conditions::tag(&format_args!(
         "{:08x}-{:x}-{:x}",
