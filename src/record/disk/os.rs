@@ -15,7 +15,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, ErrorKind, IoSlice, Read, Seek, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -88,6 +88,18 @@ impl OsDisk {
                 Err(error) => return Err(error),
             }
             above = folder;
+        }
+        Ok(())
+    }
+
+    /// Writes the marker, unless this is what it says already.
+    fn write_marker(&self, path: &Path, text: &str, id: u64) -> io::Result<()> {
+        let marker = format!("{id:016x} {}\n", self.process);
+        if text != marker {
+            let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
+            file.write_all(marker.as_bytes())?;
+            file.sync_all()?;
+            sync_folder(&self.root)?;
         }
         Ok(())
     }
@@ -234,9 +246,15 @@ impl Disk for OsDisk {
         let mut claim = self.claim_state();
         let is_mounted = self.check_mounted(claim.is_mounted)?;
         claim.marker = None;
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(self.root.join(MARKER))?;
+        let path = self.root.join(MARKER);
+        // Read only: a file that is open for writing would keep the file system from being remounted so.
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                File::create_new(&path)?;
+                File::open(&path)?
+            }
+            other => other?,
+        };
         let mut text = String::new();
         // A marker that can't be read as text is replaced.
         let _ = (&file).take(MAX_MARKER_LEN).read_to_string(&mut text);
@@ -245,14 +263,12 @@ impl Disk for OsDisk {
         if locked == Err(Errno::WOULDBLOCK) {
             return Err(in_use(&text));
         }
-        let id = id_of(&text).unwrap_or_else(new_id);
-        let marker = format!("{id:016x} {}\n", self.process);
-        if text != marker {
-            file.rewind()?;
-            file.set_len(0)?;
-            file.write_all(marker.as_bytes())?;
-            file.sync_all()?;
-            sync_folder(&self.root)?;
+        let known = id_of(&text);
+        let id = known.unwrap_or_else(new_id);
+        match self.write_marker(&path, &text, id) {
+            // What is there can be played.
+            Err(error) if Failure::of(&error) == Failure::ReadOnly && known.is_some() => {}
+            other => other?,
         }
         *claim = Claim {
             marker: Some((id, file)),

@@ -182,6 +182,15 @@ fn a_disk_that_was_mounted_is_not_the_root_file_system() {
     }
 }
 
+/// Unmounts a folder at the end, whatever happens.
+struct Mounted<'a>(&'a Folder);
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        run("umount", &["-l"], self.0);
+    }
+}
+
 /// Runs `mount` or `umount`. `false` if that isn't allowed here.
 fn run(program: &str, arguments: &[&str], folder: &Folder) -> bool {
     let mut command = std::process::Command::new(program);
@@ -197,13 +206,19 @@ fn a_disk_that_is_unmounted_and_mounted_again_is_claimed_anew() {
     if !mount(&["-t", "tmpfs", "none"]) {
         return;
     }
+    let _mounted = Mounted(&folder);
     let disk = folder.disk();
     disk.claim().unwrap();
-    disk.create(Path::new(NAME)).unwrap();
+    drop(disk.create(Path::new(NAME)).unwrap());
     assert!(mount(&["-o", "remount,ro"]));
     assert_eq!(Failure::of(&disk.check().unwrap_err()), Failure::ReadOnly);
     let created = disk.create(Path::new("b")).map(drop);
     assert_eq!(Failure::of(&created.unwrap_err()), Failure::ReadOnly);
+    // Another process could play what is there.
+    drop(disk);
+    let disk = OsDisk::new(folder.0.clone(), 4712);
+    disk.claim().unwrap();
+    assert!(disk.exists(Path::new(NAME)));
     assert!(mount(&["-o", "remount,rw"]));
     disk.check().unwrap();
 
@@ -218,8 +233,6 @@ fn a_disk_that_is_unmounted_and_mounted_again_is_claimed_anew() {
     assert_eq!(Failure::of(&disk.check().unwrap_err()), Failure::Gone);
     disk.claim().unwrap();
     disk.check().unwrap();
-    drop(disk);
-    assert!(run("umount", &[], &folder));
 }
 
 #[test]
