@@ -164,7 +164,11 @@ impl Script {
             left = left.checked_sub(done).ok_or(Evicted)?;
             Ok(done)
         };
-        let wall = WALL + self.time;
+        let ms = |sample: &CutSample| match sample.kind {
+            Kind::Video => sample.decode_time,
+            _ => sample.decode_time / 48,
+        };
+        let wall = WALL + cut.samples.iter().map(ms).min().unwrap_or(0);
         let mut outcome = Ok(());
         self.allocated = measure(|| outcome = writer.append(cut, wall, &mut source, &mut staging));
         outcome?;
