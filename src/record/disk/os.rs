@@ -15,7 +15,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, ErrorKind, IoSlice, Read, Seek, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use rustix::fs::{FlockOperation, StatVfsMountFlags, flock, statvfs};
 use rustix::io::Errno;
 
-use super::{Disk, DiskFile, FoundFile, Space};
+use super::{Disk, DiskFile, Failure, FoundFile, Space};
 use crate::record::WallMillis;
 
 /// The name of the marker file.
@@ -92,6 +92,18 @@ impl OsDisk {
         Ok(())
     }
 
+    /// Writes the marker, unless this is what it says already.
+    fn write_marker(&self, path: &Path, text: &str, id: u64) -> io::Result<()> {
+        let marker = format!("{id:016x} {}\n", self.process);
+        if text != marker {
+            let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
+            file.write_all(marker.as_bytes())?;
+            file.sync_all()?;
+            sync_folder(&self.root)?;
+        }
+        Ok(())
+    }
+
     fn claim_state(&self) -> MutexGuard<'_, Claim> {
         self.claim.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,9 +117,11 @@ impl OsDisk {
         Ok(folder.dev() != fs::metadata("/")?.dev())
     }
 
-    fn check_mounted(&self, claim: &Claim) -> io::Result<bool> {
+    /// Fails if the folder is on the root file system now, and wasn't before. Returns whether it is on one
+    /// of its own.
+    fn check_mounted(&self, was_mounted: bool) -> io::Result<bool> {
         let is_mounted = self.is_mounted()?;
-        if claim.is_mounted && !is_mounted {
+        if was_mounted && !is_mounted {
             return Err(gone("the disk isn't mounted"));
         }
         Ok(is_mounted)
@@ -120,6 +134,8 @@ impl Disk for OsDisk {
         const ATTEMPTS: usize = 3;
 
         let full = self.locate(path)?;
+        let was_mounted = self.claim_state().is_mounted;
+        self.check_mounted(was_mounted)?;
         let mut attempt = 0;
         let file = loop {
             attempt += 1;
@@ -202,7 +218,7 @@ impl Disk for OsDisk {
 
     fn check(&self) -> io::Result<()> {
         let mut claim = self.claim_state();
-        let is_same = self.check_mounted(&claim).and_then(|_| {
+        let is_same = self.check_mounted(claim.is_mounted).and_then(|_| {
             let (id, _) = claim.marker.as_ref().ok_or_else(|| gone("not claimed"))?;
             let text = fs::read_to_string(self.root.join(MARKER))?;
             match id_of(&text) {
@@ -211,8 +227,10 @@ impl Disk for OsDisk {
             }
         });
         if let Err(error) = is_same {
-            // An open file would keep the disk from being unmounted.
-            claim.marker = None;
+            if Failure::of(&error) == Failure::Gone {
+                // An open file would keep the rest of the disk from going.
+                claim.marker = None;
+            }
             return Err(error);
         }
         if statvfs(&self.root)?
@@ -226,11 +244,17 @@ impl Disk for OsDisk {
 
     fn claim(&self) -> io::Result<()> {
         let mut claim = self.claim_state();
-        let is_mounted = self.check_mounted(&claim)?;
+        let is_mounted = self.check_mounted(claim.is_mounted)?;
         claim.marker = None;
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(self.root.join(MARKER))?;
+        let path = self.root.join(MARKER);
+        // Read only: a file that is open for writing would keep the file system from being remounted so.
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                File::create_new(&path)?;
+                File::open(&path)?
+            }
+            other => other?,
+        };
         let mut text = String::new();
         // A marker that can't be read as text is replaced.
         let _ = (&file).take(MAX_MARKER_LEN).read_to_string(&mut text);
@@ -239,14 +263,12 @@ impl Disk for OsDisk {
         if locked == Err(Errno::WOULDBLOCK) {
             return Err(in_use(&text));
         }
-        let id = id_of(&text).unwrap_or_else(new_id);
-        let marker = format!("{id:016x} {}\n", self.process);
-        if text != marker {
-            file.rewind()?;
-            file.set_len(0)?;
-            file.write_all(marker.as_bytes())?;
-            file.sync_all()?;
-            sync_folder(&self.root)?;
+        let known = id_of(&text);
+        let id = known.unwrap_or_else(new_id);
+        match self.write_marker(&path, &text, id) {
+            // What is there can be played.
+            Err(error) if Failure::of(&error) == Failure::ReadOnly && known.is_some() => {}
+            other => other?,
         }
         *claim = Claim {
             marker: Some((id, file)),

@@ -174,9 +174,65 @@ fn a_disk_that_was_mounted_is_not_the_root_file_system() {
     disk.claim().unwrap();
     disk.claim_state().is_mounted = true;
     if !disk.is_mounted().unwrap() {
-        assert_eq!(Failure::of(&disk.check().unwrap_err()), Failure::Gone);
-        assert_eq!(Failure::of(&disk.claim().unwrap_err()), Failure::Gone);
+        let created = disk.create(Path::new(NAME)).map(drop);
+        for result in [created, disk.check(), disk.claim()] {
+            assert_eq!(Failure::of(&result.unwrap_err()), Failure::Gone);
+        }
+        assert!(!disk.exists(Path::new(NAME)));
     }
+}
+
+/// Unmounts a folder at the end, whatever happens.
+struct Mounted<'a>(&'a Folder);
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        run("umount", &["-l"], self.0);
+    }
+}
+
+/// Runs `mount` or `umount`. `false` if that isn't allowed here.
+fn run(program: &str, arguments: &[&str], folder: &Folder) -> bool {
+    let mut command = std::process::Command::new(program);
+    let output = command.args(arguments).arg(&folder.0).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn a_disk_that_is_unmounted_and_mounted_again_is_claimed_anew() {
+    let folder = Folder::new();
+    let mount = |options: &[&str]| run("mount", options, &folder);
+    // Only root may do this, and not everywhere.
+    if !mount(&["-t", "tmpfs", "none"]) {
+        return;
+    }
+    let _mounted = Mounted(&folder);
+    let disk = folder.disk();
+    disk.claim().unwrap();
+    drop(disk.create(Path::new(NAME)).unwrap());
+    assert!(mount(&["-o", "remount,ro"]));
+    assert_eq!(Failure::of(&disk.check().unwrap_err()), Failure::ReadOnly);
+    let created = disk.create(Path::new("b")).map(drop);
+    assert_eq!(Failure::of(&created.unwrap_err()), Failure::ReadOnly);
+    // Another process could play what is there.
+    drop(disk);
+    let disk = OsDisk::new(folder.0.clone(), 4712);
+    disk.claim().unwrap();
+    assert!(disk.exists(Path::new(NAME)));
+    assert!(mount(&["-o", "remount,rw"]));
+    disk.check().unwrap();
+
+    assert!(run("umount", &["-l"], &folder));
+    let created = disk.create(Path::new("b")).map(drop);
+    for result in [created, disk.check(), disk.claim()] {
+        assert_eq!(Failure::of(&result.unwrap_err()), Failure::Gone);
+    }
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 0);
+
+    assert!(mount(&["-t", "tmpfs", "none"]));
+    assert_eq!(Failure::of(&disk.check().unwrap_err()), Failure::Gone);
+    disk.claim().unwrap();
+    disk.check().unwrap();
 }
 
 #[test]
