@@ -27,7 +27,9 @@ fn body(
     last: u64,
     known: Option<(u32, Range<u64>)>,
 ) -> Option<(u32, Range<u64>, io::Result<LastBody>)> {
-    let span = fixture.stream.last_messages(last, known, || 7, fixture.now.get())?;
+    let span = fixture
+        .stream
+        .last_messages(last, known, || 7, fixture.now.get())?;
     let (life, messages) = (span.life(), span.messages());
     let body = LastBody::new(Arc::clone(&fixture.stream), span);
     Some((life, messages, body))
