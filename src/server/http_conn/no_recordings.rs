@@ -19,10 +19,7 @@ impl RecordedReply<'_> {
     }
 }
 
-pub(super) fn last<'s>(
-    _: &mut Exchange<'_>,
-    _: &StreamKey,
-) -> Result<RecordedReply<'s>, Response> {
+pub(super) fn last<'s>(_: &mut Exchange<'_>, _: &StreamKey) -> Result<RecordedReply<'s>, Response> {
     Err(Response::not_found())
 }
 
