@@ -380,6 +380,38 @@ fn flv_has_the_messages_as_they_were_sent_and_data() {
 }
 
 #[test]
+fn mp4_has_the_first_track_and_flv_has_all() {
+    let fixture = published();
+    let mut flv = Recorder::of(&fixture, Form::Flv);
+    let mut mp4 = Recorder::of(&fixture, Form::Mp4);
+    let sized = |id: u8, body: &[u8]| [&[id, 0, 0, body.len() as u8], body].concat();
+    let tracks = |first: &[u8], second: &[u8]| {
+        let (first, second) = (sized(0, first), sized(1, second));
+        [&b"\x96\x11avc1"[..], &first, &second].concat()
+    };
+    let (own, other) = (b"\0\0\x53\0\0\0\x02\x65\x01", b"\0\0\x53\0\0\0\x02\x65\x02");
+    fixture.append(Kind::Video, 0, &tracks(own, other));
+    fixture.append(Kind::Audio, 0, b"\xAF\x01\x21\x00");
+    fixture.append(Kind::Audio, 0, b"\x95\x01Opus\x01\xFC\x01");
+    fixture.wait(4_000);
+    flv.poll(&fixture);
+    mp4.poll(&fixture);
+    let audio = (Kind::Audio, b"\x21\x00".to_vec());
+    let expected = [(Kind::Video, b"\0\0\0\x02\x65\x01".to_vec()), audio];
+    assert_eq!(mp4.messages, expected);
+    // The time from decoding to presentation is that of the message, and a frame more.
+    let times = mp4.cuts[0].samples[0].composition_time;
+    assert!((0x53..0x53 + 100).contains(&times), "{times}");
+    let expected: [Message; 4] = [
+        (Kind::Video, [b"\x17\x01", &own[..]].concat()),
+        (Kind::Video, [b"\x96\x01avc1\x01", &other[..]].concat()),
+        (Kind::Audio, b"\xAF\x01\x21\x00".to_vec()),
+        (Kind::Audio, b"\x95\x01Opus\x01\xFC\x01".to_vec()),
+    ];
+    assert_eq!(flv.messages, expected);
+}
+
+#[test]
 fn a_recording_begins_with_the_newest_keyframe_or_earlier() {
     let fixture = published();
     // Keeps everything.

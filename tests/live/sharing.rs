@@ -6,6 +6,7 @@ use std::sync::Arc;
 use brooklet::allowance::Allowance;
 use brooklet::live::arena::{Arena, ArenaFull, BLOCK_LEN};
 use brooklet::live::capabilities::Capabilities;
+use brooklet::live::cut::Form;
 use brooklet::live::hls::requests::{Answer, Asker, HlsRequest, Look};
 use brooklet::live::life::{PublishRefused, Publisher};
 use brooklet::live::out::framing::Framing;
@@ -182,6 +183,41 @@ fn streams_without_a_publisher_give_up_their_blocks_first() {
     // All blocks except the reserve, half of them for each stream.
     for camera in &cameras {
         assert!(camera.blocks() >= 184, "{}", camera.blocks());
+    }
+}
+
+#[test]
+fn a_recorder_that_never_reads_takes_nothing_from_another_stream() {
+    let film_two = |is_hls_served: bool, is_recorded: bool| {
+        let mut streams = Streams::of_blocks(256);
+        streams.settings.is_hls_served = is_hls_served;
+        let mut cameras = [0, 1].map(|name| streams.publish(name).unwrap());
+        let place = is_recorded.then(|| cameras[0].stream.begin_recording(Form::Flv, None));
+        let mut joinable = 0;
+        for index in 0..1_000 {
+            streams.now += 40;
+            // The second camera begins when the first one's messages have filled the memory.
+            let running = if index < 400 { 1 } else { 2 };
+            for camera in &mut cameras[..running] {
+                camera.film(streams.now);
+                joinable += u32::from(camera.can_be_joined());
+            }
+        }
+        let free = streams.settings.arena.free_blocks();
+        let held = cameras.each_ref().map(Camera::blocks);
+        drop(place);
+        assert_eq!(cameras.map(|camera| camera.lost), [0, 0]);
+        assert_eq!(joinable, 1_600);
+        (held, free)
+    };
+    for is_hls_served in [true, false] {
+        let ([own, other], _) = film_two(is_hls_served, false);
+        let ([recorded, beside], free) = film_two(is_hls_served, true);
+        assert!(recorded > own + 30, "{recorded} blocks instead of {own}");
+        assert!(beside >= other, "{beside} blocks instead of {other}");
+        // The reserve is 32 blocks, and half as many are left in addition, but for what has come since
+        // the spare blocks were counted.
+        assert!(free >= 36, "{free} blocks are free");
     }
 }
 

@@ -54,7 +54,9 @@ impl Readers {
 
     /// Whether the messages to be kept have to be determined now, because time has passed.
     pub(in crate::live::stream) fn are_due(&mut self, now: Millis) -> bool {
-        let is_due = self.kept_for() > 0 && self.due.get().is_none_or(|due| due <= now);
+        // A reader that waits for its disk doesn't look at the log.
+        let is_any = self.kept_for() > 0 || !self.readers.is_empty();
+        let is_due = is_any && self.due.get().is_none_or(|due| due <= now);
         if is_due {
             self.due = When::at(now + INTERVAL);
             if self.asked_until.get().is_some_and(|until| until <= now) {
