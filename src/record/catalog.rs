@@ -24,8 +24,8 @@ use super::report::DiskReport;
 use crate::rtmp::stream_key::StreamKey;
 
 pub use condition::Condition;
-pub use entry::State;
-pub use files::{File, Span};
+pub use entry::{File, State};
+pub use files::Span;
 
 use entry::Entry;
 use files::Files;

@@ -182,7 +182,11 @@ impl Keeper {
     /// Lists the files.
     fn list(&mut self, wall: WallMillis, tell: Tell<'_>) -> io::Result<()> {
         let mut scan = Scan::default();
-        self.disk.list(&mut |file| scan.found(file, wall))?;
+        if let Err(error) = self.disk.list(&mut |file| scan.found(file, wall)) {
+            // What can be read counts, unless the disk as a whole can't.
+            self.disk.check()?;
+            tell(Event::Failed(PathBuf::from("."), error));
+        }
         let scanned = scan.finish(wall);
         let totals = scanned.catalog.totals();
         lock(&self.catalog).replace(scanned.catalog);
@@ -204,6 +208,7 @@ impl Keeper {
         tell: Tell<'_>,
     ) -> io::Result<(DiskState, bool)> {
         let mut was_refused = trouble == Some(DiskState::Full);
+        let refused = lock(&self.catalog).condition.take_refused();
         for _ in 0..MAX_REMOVED {
             let taken = lock(&self.catalog).condition.taken();
             let space = self.disk.space()?;
@@ -215,6 +220,7 @@ impl Keeper {
                     recordings: totals.bytes + totals.set_aside,
                     removable: totals.removable,
                     written: taken.saturating_sub(self.last_taken),
+                    refused,
                     was_full: catalog.condition.state == DiskState::Full,
                 };
                 catalog.condition.space = Some(space);
@@ -256,15 +262,13 @@ impl Keeper {
                 lock(&self.catalog).remove(&oldest.stream, oldest.name);
                 tell(Event::Vanished(path));
             }
-            Err(error) => match Failure::of(&error) {
-                Failure::ReadOnly | Failure::Gone => return Err(error),
-                Failure::Full | Failure::Other => {
-                    let mut catalog = lock(&self.catalog);
-                    catalog.set_state(&oldest.stream, oldest.name, State::Stuck);
-                    drop(catalog);
-                    tell(Event::Failed(path, error));
-                }
-            },
+            Err(error) if Failure::of(&error) == Failure::ReadOnly => return Err(error),
+            Err(error) => {
+                // One file that can't be removed must not stop all others.
+                self.disk.check()?;
+                lock(&self.catalog).set_state(&oldest.stream, oldest.name, State::Stuck);
+                tell(Event::Failed(path, error));
+            }
         }
         Ok(())
     }

@@ -50,6 +50,8 @@ pub struct Usage {
     pub removable: u64,
     /// What was written since the last look, in bytes.
     pub written: u64,
+    /// The most that a recorder has asked for in vain since the last look, in bytes.
+    pub refused: u64,
     /// Whether there was too little space at the last look.
     pub was_full: bool,
 }
@@ -92,7 +94,11 @@ impl Limits {
             return Verdict::Delete;
         }
         // Once full, a few bytes that others have freed aren't enough to begin again.
-        let least = if usage.was_full { need } else { 1 };
+        let least = if usage.was_full {
+            need
+        } else {
+            usage.refused.max(1)
+        };
         if room < least {
             Verdict::Full
         } else {
@@ -104,7 +110,8 @@ impl Limits {
     fn need(&self, usage: &Usage) -> u64 {
         let whole = usage.space.total.min(self.max.unwrap_or(u64::MAX));
         let need = usage.written.saturating_mul(2).max(LEAST_NEED);
-        need.min(whole / NEED_PART).max(1)
+        let need = need.min(whole / NEED_PART).max(1);
+        need.max(usage.refused.min(whole / 2))
     }
 
     /// Whether there would be room if all closed files were removed. If others have filled the disk, all
@@ -141,6 +148,7 @@ mod tests {
             recordings,
             removable,
             written: 0,
+            refused: 0,
             was_full: false,
         }
     }
@@ -228,6 +236,20 @@ mod tests {
         assert_eq!(limits.verdict(&usage), Verdict::Fine);
         usage.written += 1;
         assert_eq!(limits.verdict(&usage), Verdict::Delete);
+    }
+
+    #[test]
+    fn there_will_be_room_for_what_was_refused() {
+        let limits = Limits {
+            max: Some(100_000_000),
+            free: Some(0),
+        };
+        let mut usage = usage(GB, 2 * GB, 90_000_000, 80_000_000);
+        assert_eq!(limits.verdict(&usage), Verdict::Fine);
+        usage.refused = 10_000_001;
+        assert_eq!(limits.verdict(&usage), Verdict::Delete);
+        usage.removable = 0;
+        assert_eq!(limits.verdict(&usage), Verdict::Full);
     }
 
     #[test]

@@ -26,8 +26,8 @@ pub struct Condition {
     room: u64,
     /// The number of bytes for which room was taken since the start.
     taken: u64,
-    /// Whether a recorder has found too little room.
-    is_short: bool,
+    /// The most that a recorder has asked for in vain, in bytes.
+    refused: u64,
     /// What a recorder has run into.
     trouble: Option<DiskState>,
     /// Files that weren't there when they were opened.
@@ -50,7 +50,9 @@ impl Condition {
             self.room -= len;
             self.taken = self.taken.saturating_add(len);
         }
-        self.is_short |= !is_enough;
+        if !is_enough {
+            self.refused = self.refused.max(len);
+        }
         is_enough
     }
 
@@ -83,11 +85,16 @@ impl Condition {
     /// Sets the room that there was when this many bytes had been taken.
     pub(in crate::record) fn set_room(&mut self, room: u64, taken: u64) {
         self.room = room.saturating_sub(self.taken - taken);
-        self.is_short = false;
     }
 
+    /// Whether a recorder has asked for room in vain since the last look.
     pub(in crate::record) fn is_short(&self) -> bool {
-        self.is_short
+        self.refused > 0
+    }
+
+    /// Returns the most that a recorder has asked for in vain since the last time, in bytes.
+    pub(in crate::record) fn take_refused(&mut self) -> u64 {
+        std::mem::take(&mut self.refused)
     }
 
     pub(in crate::record) fn take_trouble(&mut self) -> Option<DiskState> {

@@ -1,6 +1,5 @@
 //! Entries: a file of the list in 24 bytes.
 
-use super::files::File;
 use crate::record::WallMillis;
 use crate::record::name::FileName;
 
@@ -17,6 +16,21 @@ pub enum State {
     Damaged,
     /// It can't be removed.
     Stuck,
+}
+
+/// A file, as it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct File {
+    /// Its name.
+    pub name: FileName,
+    /// When it begins.
+    pub from: WallMillis,
+    /// When its last frame ends.
+    pub to: WallMillis,
+    /// Its length in bytes; of one that is open, that of its whole fragments.
+    pub len: u64,
+    /// Whether it is being written: it has `.part` at its end.
+    pub is_open: bool,
 }
 
 /// See the module's documentation.

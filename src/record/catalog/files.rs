@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::entry::{Entry, State};
+use super::entry::{Entry, File, State};
 use crate::record::WallMillis;
 use crate::record::name::FileName;
 
@@ -14,21 +14,6 @@ pub(super) const MAX_DISTANCE: u64 = 2_000;
 const SECOND: u64 = 1_000;
 
 const DAY: u64 = 86_400_000;
-
-/// A file, as it is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct File {
-    /// Its name.
-    pub name: FileName,
-    /// When it begins.
-    pub from: WallMillis,
-    /// When its last frame ends.
-    pub to: WallMillis,
-    /// Its length in bytes; of one that is open, that of its whole fragments.
-    pub len: u64,
-    /// Whether it is being written: it has `.part` at its end.
-    pub is_open: bool,
-}
 
 /// A time without gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

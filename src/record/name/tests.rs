@@ -180,6 +180,21 @@ fn streams() -> impl Strategy<Value = StreamKey> {
 
 proptest! {
     #[test]
+    fn names_that_differ_only_in_case_have_folders_that_differ_in_more(
+        a in streams(), toggled in prop::collection::vec(any::<bool>(), 120),
+    ) {
+        let toggle = |(c, toggle): (char, &bool)| match c {
+            'a'..='z' if *toggle => c.to_ascii_uppercase(),
+            'A'..='Z' if *toggle => c.to_ascii_lowercase(),
+            _ => c,
+        };
+        let b: String = a.as_str().chars().zip(toggled.iter().cycle()).map(toggle).collect();
+        if let Ok(b) = StreamKey::new("", &b) {
+            prop_assert_eq!(a == b, folded(&folder(&a)) == folded(&folder(&b)));
+        }
+    }
+
+    #[test]
     fn a_folder_belongs_to_one_stream((a, b) in (streams(), streams())) {
         let (of_a, of_b) = (folder(&a), folder(&b));
         prop_assert_eq!(stream_of(&of_a), Some(a.clone()));
