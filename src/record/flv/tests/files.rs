@@ -196,6 +196,28 @@ fn data_are_in_the_file_unless_they_speak_of_its_length_or_look_like_marks() {
 }
 
 #[test]
+fn data_alone_take_no_time() {
+    let disk = SimDisk::new();
+    let mut stream = Stream::new(2, 0);
+    let cue = b"\x02\0\x0AonCuePoint\x03\0\0\x09".to_vec();
+    stream.messages.push(Message {
+        kind: Kind::Script,
+        timestamp: 1_990,
+        payload: cue,
+        is_sync: false,
+    });
+    let mut writer = stream.begin(&disk);
+    let mut staging = staging();
+    for (start, end) in [(0, 50), (50, 100), (100, 101)] {
+        let mut cut = stream.cut(start, end);
+        stream.append(&mut writer, &mut cut, &mut staging).unwrap();
+    }
+    let closed = writer.close(&disk).unwrap().unwrap();
+    assert_eq!((closed.duration, closed.to), (2_013, WALL + 1_990));
+    assert_eq!(messages(&disk.bytes(PATH).unwrap()), stream.messages);
+}
+
+#[test]
 fn a_fragment_whose_messages_are_gone_leaves_nothing_behind() {
     let disk = SimDisk::new();
     let mut stream = Stream::new(4, 0);
