@@ -221,6 +221,8 @@ fn data_alone_take_no_time() {
 fn a_fragment_whose_messages_are_gone_leaves_nothing_behind() {
     let disk = SimDisk::new();
     let mut stream = Stream::new(4, 0);
+    // Some of it has been written when the rest is gone.
+    stream.messages[60].payload.resize(300_000, 0);
     let mut writer = stream.begin(&disk);
     let mut staging = staging();
     let mut cuts = stream.cuts();
@@ -228,7 +230,7 @@ fn a_fragment_whose_messages_are_gone_leaves_nothing_behind() {
         .append(&mut writer, &mut cuts[0], &mut staging)
         .unwrap();
     let before = *writer.extent();
-    stream.left = 10_000;
+    stream.left = 290_000;
     let gone = stream.append(&mut writer, &mut cuts[1], &mut staging);
     assert!(matches!(gone, Err(AppendError::Evicted)), "{gone:?}");
     assert_eq!(*writer.extent(), before);
