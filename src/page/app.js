@@ -17,8 +17,7 @@ function makeCard(name) {
   let since, begun;
   let pictured = 0;
 
-  title.firstElementChild.textContent = name;
-  title.firstElementChild.href = pathOf(name) + withKey;
+  add(title, 'a', name).href = pathOf(name) + withKey;
   addUrls(others, name);
   button.setAttribute('aria-label', `Play ${name}`);
   button.onclick = () => {

@@ -13,7 +13,7 @@ const quote = text => (/^[\p{L}\p{N}.:/?=%@+,_~\[\]-]*$/u.test(text) ? text : `'
 export const withKey = inQuery(keys);
 export const plural = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
 
-export function add(parent, tag, text = '') {
+export function add(parent, tag, text) {
   const element = document.createElement(tag);
   element.textContent = text;
   parent.append(element);
@@ -22,7 +22,7 @@ export function add(parent, tag, text = '') {
 
 export const toRecordings = name => `${pathOf(name)}${withKey}#recordings`;
 
-/** Says how a stream's recording goes, or what is in its way; with a link if it is one of `recorded`. */
+/** Says how a stream's recording goes; links to what there is of it. */
 export function showRecording(element, { name, recording }, disk, recorded) {
   const [text, link] = element.children;
   const { state, since, bytes_today: bytes, gaps, behind_s: behind } = recording || {};
@@ -35,6 +35,7 @@ export function showRecording(element, { name, recording }, disk, recorded) {
   if (state === 'behind') words += ` · ${behind} s behind`;
   put(text, words || '');
   element.className = runs ? 'runs' : '';
+  if (!link) return;
   link.href = toRecordings(name);
   link.hidden = !recording && !recorded.includes(name);
 }
@@ -68,9 +69,8 @@ export function addUrls(parent, name) {
 }
 
 /**
- * Opens a player, with a button to stop it if `stopped` is to follow. `begin(video, say)` plays what it is
- * to show, and returns a function that ends it. Returns the first button, the video and a function that
- * closes the player.
+ * Opens a player, with a button to stop it if `stopped` is to follow. `begin(video, say)` lets it play, and
+ * returns a function that ends that.
  */
 export function open(parent, name, stopped, begin = (video, say) => play(video, pathOf(name), name, say)) {
   const box = copy('player');

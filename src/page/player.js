@@ -102,10 +102,8 @@ export function play(video, path, name, say) {
       let wait = Math.min(3, 0.25 * 2 ** failures);
       const list = TEXTS[why] ? null : await streams();
       const stream = find(list);
-      if (TEXTS[why]) {
-        say(TEXTS[why]);
-      } else if (!list) {
-        say(TEXTS.silent);
+      if (TEXTS[why] || !list) {
+        say(TEXTS[why] || TEXTS.silent);
       } else if (why === 415 || why.codecs) {
         say(`This browser cannot play ${inWords(stream, why.codecs)}. Others can:`, 'urls');
         wait = 15;

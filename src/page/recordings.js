@@ -18,7 +18,7 @@ const format = (moment, options) => new Date(moment).toLocaleString([], options)
 /** Shows the recordings of `name` in `main`; returns a function to call when the address has changed. */
 export function past(main, name) {
   const view = copy('past');
-  const url = (form, from, to) => `${pathOf(`recordings/${name}`)}.${form}${query}&from=${Math.ceil(from)}&to=${Math.ceil(to)}`;
+  const url = (from, to) => `${pathOf(`recordings/${name}`)}.mp4${query}&from=${Math.ceil(from)}&to=${Math.ceil(to)}`;
   const [state, screen, days, dayLine, hourLine, tools, part] = view.children;
   const [clock, back, forth, calendar] = days.children;
   const [pause, live, last, choose] = tools.children;
@@ -43,7 +43,7 @@ export function past(main, name) {
     let from, to;
     const left = moment => `${Math.min(Math.max((moment - from) / (to - from), 0), 1) * 100}%`;
     const addBar = (begin, end, className) => {
-      const bar = add(bars, 'i');
+      const bar = add(bars, 'i', '');
       bar.className = className;
       bar.style.left = left(begin);
       bar.style.right = `calc(100% - ${left(end)})`;
@@ -60,6 +60,7 @@ export function past(main, name) {
         if ((isHour ? date.getMinutes() / 5 : date.getHours()) % 3) tick.className = 'minor';
       }
       line.draw();
+      slider.value = position;
     };
     line.draw = () => {
       bars.textContent = '';
@@ -77,7 +78,7 @@ export function past(main, name) {
       slider.classList.toggle('off', position < from || position > to);
     };
     slider.oninput = () => tick((dragged = +slider.value));
-    slider.onchange = slider.onpointerup = () => {
+    slider.onchange = slider.onpointerup = slider.onpointercancel = () => {
       if (dragged) seek(dragged);
       dragged = undefined;
     };
@@ -92,14 +93,14 @@ export function past(main, name) {
 
   const draw = () => lines.forEach(line => line.draw());
 
-  /** Moves an end of the part that is to be saved, and the other one out of its way. */
+  /** Moves an end of the part to be saved, and the other one out of its way. */
   function setCut(which, moment) {
     cut = cut || [position, position + MINUTE];
     cut[which] = moment;
     if (cut[1] < cut[0] + 1000) cut[1 - which] = moment + (which ? -1000 : 1000);
     save.hidden = !isThere(...cut);
     put(partText, `${timeOf(cut[0])} – ${timeOf(cut[1])}${save.hidden ? ': nothing' : ''}`);
-    save.href = `${url('mp4', ...cut)}&download`;
+    save.href = `${url(...cut)}&download`;
     draw();
   }
 
@@ -111,9 +112,9 @@ export function past(main, name) {
     put(title, format(begin, { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' }));
     calendar.open = false;
     weeks.textContent = '';
-    const first = spans.length ? spans[0].from : begin;
+    const first = new Date(spans.length ? spans[0].from : begin);
     // From a Monday on.
-    for (let day = midnight(first, -((new Date(first).getDay() + 6) % 7)); day < Date.now(); day = midnight(day, 1)) {
+    for (let day = midnight(first, -((first.getDay() + 6) % 7)); day < Date.now(); day = midnight(day, 1)) {
       const number = new Date(day).getDate();
       const cell = add(weeks, 'a', number > 1 && weeks.lastChild ? number : format(day, { day: 'numeric', month: 'short' }));
       if (isThere(day, midnight(day, 1))) cell.href = dayOf(day);
@@ -142,18 +143,19 @@ export function past(main, name) {
         const from = next(moment);
         try {
           if (!from) return say('The recording ends here.');
-          // The list tells of which moment the first keyframe is.
-          const list = await fetch(url('m3u8', from, from + 1000));
-          const text = await list.text();
+          // It begins with a keyframe, and grows no more.
+          const end = Math.min(from + 10 * MINUTE, next(from, true));
+          const answer = await fetch(url(from, end), { headers: { Range: 'bytes=0-0' } });
+          const text = await answer.text();
           if (mine !== turn) return;
-          if (list.ok) {
-            begun = Date.parse(/DATE-TIME:(.*)/.exec(text)[1]);
-            video.src = url('mp4', from, Math.min(from + 10 * MINUTE, next(from, true)));
+          if (answer.ok) {
+            begun = Date.parse(answer.headers.get('recording-from'));
+            video.src = url(from, Date.parse(answer.headers.get('recording-to')));
             video.currentTime = Math.max(0, from - begun) / 1000;
             return resume();
           }
-          if (list.status === 401 || list.status === 403) say(`The recordings of ${name} want ${aKey}.`, 'key');
-          else say(`${text.trim() || list.status}. Trying again …`);
+          if (/40[13]/.test(answer.status)) say(`The recordings of ${name} want ${aKey}.`, 'key');
+          else say(`${text.trim()}. Trying again …`);
         } catch (_) {
           say(TEXTS.silent);
         }
@@ -162,7 +164,7 @@ export function past(main, name) {
 
     const seek = moment => {
       const second = (moment - begun) / 1000;
-      if (!begun || !(second >= 0 && second < video.duration)) return load(moment);
+      if (!(begun && second >= 0 && second < video.duration)) return load(moment);
       video.currentTime = second;
       resume();
     };
@@ -172,7 +174,7 @@ export function past(main, name) {
     video.onerror = () => {
       // 2: the connection broke.
       if (video.error.code === 2) load(wall());
-      else say('This browser cannot play it. What is saved plays elsewhere.');
+      else say('This browser cannot play it. Others may.');
     };
     load(wanted);
     shown = { seek, wall };
@@ -212,12 +214,10 @@ export function past(main, name) {
     const text = location.hash.slice(1);
     const isDay = /^[\d-]{10}$/.test(text);
     const moment = Date.parse(isDay ? `${text}T00:00` : text);
-    if (!isDay || !player) {
-      if (!moment && isLive) show();
-      else seek(moment || Date.now());
-      tick();
-    }
-    setDay(moment || position);
+    setDay(moment || Date.now());
+    if (isDay && player) return;
+    if (!moment && isLive) show();
+    else seek(moment || Date.now());
   }
 
   (async function poll() {
