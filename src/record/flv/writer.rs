@@ -329,6 +329,9 @@ impl<'w> Fragment<'w> {
                 }
             }
         }
+        if !self.has_time {
+            self.mark.time = self.mark.end;
+        }
         self.mark.len = self.position() - self.start;
         let mark = self.mark.bytes(self.checksum.clone());
         self.put(&mark)?;

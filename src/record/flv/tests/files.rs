@@ -196,9 +196,33 @@ fn data_are_in_the_file_unless_they_speak_of_its_length_or_look_like_marks() {
 }
 
 #[test]
+fn data_alone_take_no_time() {
+    let disk = SimDisk::new();
+    let mut stream = Stream::new(2, 0);
+    let cue = b"\x02\0\x0AonCuePoint\x03\0\0\x09".to_vec();
+    stream.messages.push(Message {
+        kind: Kind::Script,
+        timestamp: 1_990,
+        payload: cue,
+        is_sync: false,
+    });
+    let mut writer = stream.begin(&disk);
+    let mut staging = staging();
+    for (start, end) in [(0, 50), (50, 100), (100, 101)] {
+        let mut cut = stream.cut(start, end);
+        stream.append(&mut writer, &mut cut, &mut staging).unwrap();
+    }
+    let closed = writer.close(&disk).unwrap().unwrap();
+    assert_eq!((closed.duration, closed.to), (2_013, WALL + 1_990));
+    assert_eq!(messages(&disk.bytes(PATH).unwrap()), stream.messages);
+}
+
+#[test]
 fn a_fragment_whose_messages_are_gone_leaves_nothing_behind() {
     let disk = SimDisk::new();
     let mut stream = Stream::new(4, 0);
+    // Some of it has been written when the rest is gone.
+    stream.messages[60].payload.resize(300_000, 0);
     let mut writer = stream.begin(&disk);
     let mut staging = staging();
     let mut cuts = stream.cuts();
@@ -206,7 +230,7 @@ fn a_fragment_whose_messages_are_gone_leaves_nothing_behind() {
         .append(&mut writer, &mut cuts[0], &mut staging)
         .unwrap();
     let before = *writer.extent();
-    stream.left = 10_000;
+    stream.left = 290_000;
     let gone = stream.append(&mut writer, &mut cuts[1], &mut staging);
     assert!(matches!(gone, Err(AppendError::Evicted)), "{gone:?}");
     assert_eq!(*writer.extent(), before);
