@@ -144,14 +144,14 @@ export function past(main, name) {
         const from = next(moment);
         try {
           if (!from) return say('The recording ends here.');
-          // It begins with the keyframe before, and ends where there is no more now.
+          // It begins with the keyframe before, and must not grow while it plays.
           const end = Math.min(from + 10 * MINUTE, next(from, true));
           const answer = await fetch(url(from, end), { headers: { Range: 'bytes=0-0' } });
           const text = await answer.text();
           if (mine !== turn) return;
           if (answer.ok) {
             begun = Date.parse(answer.headers.get('recording-from'));
-            video.src = url(from, Date.parse(answer.headers.get('recording-to')));
+            video.src = url(from, Date.parse(answer.headers.get('recording-to')) - 10);
             video.currentTime = Math.max(0, from - begun) / 1000;
             return resume();
           }
@@ -230,10 +230,10 @@ export function past(main, name) {
       spans = found.spans.map(s => ({ from: Date.parse(s.from), to: Date.parse(s.to) }));
       [isGrowing, isLive] = [found.is_recording, stream.is_live];
       showRecording(state, stream, list.disk, []);
-      if (begin) draw();
+      if (player) draw();
       else go();
     } else put(state.firstElementChild, TEXTS.silent);
-    setTimeout(poll, begin ? 10000 : 1000);
+    setTimeout(poll, player ? 10000 : 1000);
   })();
 
   last.href = `${pathOf(name)}.mp4${query}&last=30s&download`;
