@@ -132,6 +132,33 @@ fn a_connection_that_ends_anywhere_leaves_no_block_behind() {
 }
 
 #[test]
+fn damaged_recordings_are_read_or_refused() {
+    let mut random = Random(5);
+    let file = fuzz::recorded_file();
+    fuzz::recorded(&file);
+    for n in 0..20_000 {
+        let mut bytes = file.clone();
+        for _ in 0..1 + random.below(3) {
+            let at = random.below(bytes.len());
+            match random.below(4) {
+                0 => bytes[at] ^= 1 << random.below(8),
+                1 => bytes[at] = [0x00, 0x01, 0x7F, 0x80, 0xFF][random.below(5)],
+                2 => bytes.truncate(at + 1),
+                _ => drop(bytes.drain(at..(at + 1 + random.below(16)).min(bytes.len()))),
+            }
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        fuzz::recorded(&bytes);
+        if n % 10 == 0 {
+            let mode = random.next() as u8;
+            fuzz::repair(&[&[mode], &bytes[..]].concat());
+        }
+    }
+}
+
+#[test]
 fn known_crashers_no_longer_crash() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/crashers");
     for entry in fs::read_dir(folder).unwrap() {
@@ -143,6 +170,8 @@ fn known_crashers_no_longer_crash() {
             Some("amf3") => fuzz::amf3,
             Some("metadata") => fuzz::metadata,
             Some("mp4") => fuzz::mp4,
+            Some("recorded") => fuzz::recorded,
+            Some("repair") => fuzz::repair,
             Some("session") => fuzz::session,
             Some("tag") => fuzz::tag,
             Some("http_head") => fuzz::http_head,

@@ -4,6 +4,7 @@
 //! /                    the list of streams       /live/door              a player for one
 //! /live/door.flv .mp4  its media                 /live/door/frame.mp4    its newest keyframe
 //! /live/door.m3u8      its playlists             /live/door/media.m3u8
+//! /live/door.mp4?last=30s                        its last seconds, as a file that has an end
 //! /live/door/1a2b3c4d-0.mp4  -7.m4s  -7.2.m4s    the files that these list
 //! /recordings/live/door/2026-11-28T11-30-00Z.mp4 a file of the stream's recordings
 //! /recordings/live/door.mp4?from=...  .m3u8      its recordings from a time on, as one file or playlist

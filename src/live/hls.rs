@@ -147,6 +147,11 @@ impl Hls {
         }
     }
 
+    /// A random number that tells the stream from others.
+    pub(super) fn life(&mut self, nonce: fn() -> u32) -> u32 {
+        *self.life.get_or_insert_with(nonce)
+    }
+
     /// Ends the open segment, because the next message doesn't continue it.
     pub(super) fn cut_off(&mut self) {
         self.segments.cut_off();

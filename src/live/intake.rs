@@ -301,7 +301,7 @@ impl Intake {
     fn note_era(&mut self, log: &Log) {
         let are_known = self.are_tracks_known();
         let (tracks, preamble) = (&self.tracks, &self.preamble);
-        self.eras.note(tracks, preamble, log.end(), are_known);
+        self.eras.note(tracks, preamble, log, are_known);
     }
 
     /// Notifies HLS of a message that was appended.

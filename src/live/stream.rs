@@ -34,7 +34,7 @@ use crate::rtmp::server_session::Over;
 use crate::rtmp::stream_key::StreamKey;
 use audience::Audience;
 use recording::Readers;
-pub use recording::RecordPlace;
+pub use recording::{LogSpan, RecordPlace};
 
 /// The heap memory of a stream besides its blocks, in bytes: its state, its entry in the table, and
 /// its lists. Its name is counted separately.

@@ -186,15 +186,17 @@ fn recorded_text(record: &Record) -> String {
 
 /// Describes the space for recordings: "12.3 GB free".
 fn space_text(disk: Option<&DiskReport>) -> String {
-    let Some(free) = disk.and_then(|disk| disk.free) else {
-        return "free space not known".to_owned();
+    let free = match disk.and_then(|disk| disk.free) {
+        Some(free) => {
+            let tenths = free / 100_000_000;
+            format!("{}.{} GB free", tenths / 10, tenths % 10)
+        }
+        None => "free space not known".to_owned(),
     };
-    let tenths = free / 100_000_000;
-    let state = match disk.map(|disk| disk.state) {
-        None | Some(DiskState::Fine) => String::new(),
-        Some(state) => format!(" ({})", state.name()),
-    };
-    format!("{}.{} GB free{state}", tenths / 10, tenths % 10)
+    match disk.map(|disk| disk.state) {
+        None | Some(DiskState::Fine) => free,
+        Some(state) => format!("{free} ({})", state.name()),
+    }
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ pub trait Disk: Send + Sync {
 }
 
 /// A file of a [`Disk`].
+#[allow(clippy::len_without_is_empty)]
 pub trait DiskFile: Send {
     /// Writes all of the slices, one after another, from `offset` on.
     fn write_at(&mut self, offset: u64, slices: &[IoSlice<'_>]) -> io::Result<()>;

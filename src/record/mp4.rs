@@ -71,4 +71,4 @@ pub fn part_of(path: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::record) mod tests;

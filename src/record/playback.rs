@@ -12,6 +12,7 @@
 //! is held while the disk is read.
 
 pub mod file;
+pub mod last;
 pub mod plan;
 pub mod playlist;
 pub mod span;
@@ -57,6 +58,7 @@ impl Recordings {
 }
 
 /// The bytes of a response, which can be read from any offset on.
+#[allow(clippy::len_without_is_empty)]
 pub trait Body {
     /// The number of bytes, which doesn't change.
     fn len(&self) -> u64;
@@ -65,3 +67,6 @@ pub trait Body {
     /// `buffer`, but is 0 only at the end. Bytes that can't be had are an error.
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -246,6 +246,9 @@ impl Recorder {
         let Some(form) = self.rules.form.or(possible) else {
             return self.place.is_some();
         };
+        if !self.has_format(form, possible) {
+            return false;
+        }
         if self
             .place
             .as_ref()
@@ -259,6 +262,22 @@ impl Recorder {
         }
         self.place = Some(self.stream.begin_recording(form, preroll));
         true
+    }
+
+    /// Whether a file of this form can hold any of the stream's tracks. If not, the report says so.
+    fn has_format(&mut self, form: Form, possible: Option<Form>) -> bool {
+        let is_other = form == Form::Mp4 && possible == Some(Form::Flv);
+        // One of two tracks is better than nothing.
+        let is_none = is_other && self.stream.is_live() && self.stream.content_type().is_none();
+        if is_none {
+            self.report.state = RecordingState::NoFormat;
+            if let Some(place) = self.place.take() {
+                self.stream.end_recording(place);
+            }
+        } else if self.report.state == RecordingState::NoFormat {
+            self.report.state = RecordingState::Waiting;
+        }
+        !is_none
     }
 
     /// Writes the cut.

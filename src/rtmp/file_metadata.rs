@@ -106,19 +106,18 @@ impl FileProperties {
         out
     }
 
-    /// Returns the payload of the metadata of a file that isn't complete, with room for `capacity`
+    /// Appends the payload of the metadata of a file that isn't complete, with room for `capacity`
     /// keyframes.
-    pub fn open_file(&self, capacity: u32) -> Vec<u8> {
+    pub fn put_open_file(&self, capacity: u32, out: &mut Vec<u8>) {
         let room = Room::new(capacity);
-        let mut out = Vec::with_capacity(self.bytes.len() + REGION_AT + room.region_len() + 32);
-        self.put_begin(5, &mut out);
-        put_name(&mut out, "room");
-        put_array(&mut out, 1);
-        put_entry(&mut out, room.capacity.into());
+        out.reserve_exact(REGION_AT + room.region_len() + self.bytes.len() + 32);
+        self.put_begin(5, out);
+        put_name(out, "room");
+        put_array(out, 1);
+        put_entry(out, room.capacity.into());
         out.extend_from_slice(&room.before_times(0.0, 0, 0));
-        room.put_padding(0, &mut out);
-        self.put_end(&mut out);
-        out
+        room.put_padding(0, out);
+        self.put_end(out);
     }
 
     fn put_begin(&self, more: u32, out: &mut Vec<u8>) {
@@ -236,7 +235,8 @@ impl Room {
 pub fn put_time(out: &mut Vec<u8>, ms: u64) {
     let exact = ms as f64 / 1000.0;
     let seconds = if (exact * 1000.0) < ms as f64 {
-        exact.next_up()
+        // The next larger number.
+        f64::from_bits(exact.to_bits() + 1)
     } else {
         exact
     };
@@ -290,6 +290,12 @@ mod tests {
         array.clone()
     }
 
+    fn open_file(properties: &FileProperties, capacity: u32) -> Vec<u8> {
+        let mut payload = Vec::new();
+        properties.put_open_file(capacity, &mut payload);
+        payload
+    }
+
     fn said() -> FileProperties {
         let mut object = Vec::new();
         let said = [
@@ -334,7 +340,7 @@ mod tests {
 
     #[test]
     fn what_is_said_of_length_is_ours() {
-        let payload = said().open_file(0);
+        let payload = open_file(&said(), 0);
         let all = properties(&payload);
         assert_eq!(all.property("duration"), Some(&Value::Number(0.0)));
         assert_eq!(all.property("filesize"), Some(&Value::Number(0.0)));
@@ -352,7 +358,7 @@ mod tests {
             capacity in 0u32..5_000,
             share in 0.0f64..=1.0,
         ) {
-            let mut payload = said().open_file(capacity);
+            let mut payload = open_file(&said(), capacity);
             prop_assert!(payload.len() < 65_536);
             properties(&payload);
             let room = Room::parse(&payload).unwrap();
@@ -385,7 +391,7 @@ mod tests {
 
         #[test]
         fn room_in_arbitrary_bytes_never_panics(bytes: Vec<u8>, at in 0usize..40) {
-            let mut payload = said().open_file(3);
+            let mut payload = open_file(&said(), 3);
             payload.splice(at..at, bytes);
             let _ = Room::parse(&payload);
         }

@@ -104,7 +104,12 @@ impl ServerBuilder {
             history: millis(config.history),
             max_lag: millis(config.effective_max_lag()),
             batch: millis(config.batch),
-            kept: 0,
+            // Whoever asks for a recording wants what came before it.
+            kept: config
+                .record
+                .dir
+                .as_ref()
+                .map_or(0, |_| millis(config.record.preroll)),
             is_hls_served: !config.http.is_empty(),
             desks: Desks::default(),
         };

@@ -45,6 +45,7 @@ use super::{Shared, millis};
 use crate::allowance::Allowance;
 use crate::config::Shown;
 use crate::http::head::{self, HeadReader};
+use crate::http::route::Container;
 use crate::http::{Head, Method, Rejected, Response, Route, Status};
 use crate::live::Millis;
 use crate::rtmp::printable::at_most;
@@ -428,6 +429,9 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
     match &route {
         Route::Health => Ok(Reply::Response(Response::text(Status::Ok, "ok"))),
         Route::Home | Route::Player(_) | Route::Asset(_) => assets::reply(exchange, &route),
+        Route::Media(key, Container::Mp4) if exchange.parameter("last").is_some() => {
+            recordings::last(exchange, key).map(Reply::Recorded)
+        }
         Route::Media(key, container) => watch::media(exchange, key, *container),
         Route::Frame(key) => keyframe::keyframe(exchange, key),
         Route::Playlist(key) | Route::MediaPlaylist(key) | Route::HlsFile(key, _) => {

@@ -24,7 +24,7 @@ pub(crate) struct Wanted {
 /// list isn't locked while a part of it is written.
 pub(crate) fn list(
     out: &mut dyn Write,
-    recordings: &Recordings,
+    recordings: Option<&Recordings>,
     wanted: &Wanted,
     may_list: &dyn Fn(&StreamKey) -> bool,
 ) {
@@ -34,7 +34,7 @@ pub(crate) fn list(
     json.name("recordings");
     json.begin('[');
     let mut last = None;
-    loop {
+    while let Some(recordings) = recordings {
         let key = match &wanted.stream {
             Some(key) => Some(key.clone()).filter(|_| last.is_none()),
             None => recordings.list().next_stream(last.as_ref()).cloned(),

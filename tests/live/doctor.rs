@@ -1,7 +1,7 @@
 //! The stream doctor's findings for whole streams, with simulated clocks, and the absence of findings
 //! for good streams.
 
-use brooklet::live::finding::Finding;
+use brooklet::live::finding::{Finding, RecordingTrouble};
 use brooklet::live::kind::Kind;
 use brooklet::live::out::join::Join;
 use brooklet::live::stream::Appended;
@@ -415,4 +415,25 @@ fn a_publish_that_brings_no_media_is_found() {
     fixture.publish();
     fixture.unpublish();
     assert_eq!(pump(since + 60_000), []);
+}
+
+#[test]
+fn trouble_with_the_recording_outlives_a_publish() {
+    let fixture = Fixture::new();
+    let findings = || fixture.stream.report(fixture.now.get()).findings;
+    let note = |trouble| fixture.stream.set_recording_trouble(trouble);
+    fixture.publish();
+    assert!(!note(None));
+    // Only another kind of trouble is news.
+    assert!(note(Some(RecordingTrouble::Behind(5_000))));
+    assert!(!note(Some(RecordingTrouble::Behind(9_000))));
+    let behind = Finding::Recording(RecordingTrouble::Behind(9_000));
+    assert_eq!(findings(), [behind]);
+    assert!(note(Some(RecordingTrouble::DiskGone)));
+    fixture.unpublish();
+    fixture.publish();
+    let gone = Finding::Recording(RecordingTrouble::DiskGone);
+    assert_eq!(findings(), [gone]);
+    assert!(note(None));
+    assert_eq!(findings(), []);
 }

@@ -180,7 +180,7 @@ impl Player {
 }
 
 pub(crate) struct Fixture {
-    pub(crate) stream: Stream,
+    pub(crate) stream: Arc<Stream>,
     pub(crate) arena: Reused,
     pub(crate) now: Cell<u64>,
     pub(crate) generation: Cell<u64>,
@@ -258,7 +258,10 @@ impl Fixture {
         };
         change(&mut settings);
         Fixture {
-            stream: Stream::new(StreamKey::new("live", "test").unwrap(), &settings),
+            stream: Arc::new(Stream::new(
+                StreamKey::new("live", "test").unwrap(),
+                &settings,
+            )),
             arena,
             now: Cell::new(1_000),
             generation: Cell::new(0),

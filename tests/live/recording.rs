@@ -1,6 +1,8 @@
 //! Recorders: the cuts of a log, and what is kept for them.
 
 mod kept;
+#[cfg(feature = "record")]
+mod last;
 mod random;
 
 use brooklet::live::cut::{CopyPlace, Cut, CutSample, Evicted, Form, Next};

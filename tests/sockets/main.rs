@@ -21,6 +21,8 @@ mod http_conditions;
 mod http_viewers;
 mod independent_client;
 mod joins;
+#[cfg(all(feature = "http", feature = "record"))]
+mod last_seconds;
 mod limits;
 #[cfg(feature = "cli")]
 mod logging;

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use brooklet::config::{Record, parse_recorded};
+use brooklet::config::{Record, RecordFormat, parse_recorded};
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::command::text;
-use brooklet::{Config, Server, StartRefused, StreamKey};
+use brooklet::rtmp::message::type_id;
+use brooklet::{Config, Finding, RecordingTrouble, Server, StartRefused, StreamKey};
 use serde_json::Value as Json;
 
 use crate::client::{Client, server, wait_until};
@@ -138,6 +139,35 @@ fn a_recording_begins_and_ends_over_http() {
     assert_eq!(ask(&server, "DELETE", DOOR).status, 200);
     wait_until("it has ended", || listed(&server) == Json::Null);
     assert_eq!(ask(&server, "DELETE", DOOR).status, 404);
+}
+
+#[test]
+fn a_stream_that_the_format_cannot_hold_is_a_finding() {
+    /// A keyframe of Sorenson's codec, which only FLV has a place for.
+    const SORENSON: &[u8] = &[0x12, 0, 0, 0x84, 0, 0x40, 0x05, 0x03, 0xC0];
+
+    let folder = Folder::new();
+    let all = vec![parse_recorded("*").unwrap()];
+    for (format, state) in [
+        (RecordFormat::Mp4, "no format"),
+        (RecordFormat::Auto, "recording"),
+    ] {
+        let record = folder.record().streams(all.clone()).format(format);
+        let server = server(Config::default().record(record));
+        let (mut publisher, _) = publish(server.rtmp_addresses()[0], "door", "live");
+        let mut timestamp = 0;
+        wait_until("its state is known", || {
+            publisher.send_message(type_id::VIDEO, 1, timestamp, SORENSON);
+            timestamp += 100;
+            std::thread::sleep(Duration::from_millis(100));
+            listed(&server)["state"] == state
+        });
+        let mut findings = server.streams()[0].report.findings.clone();
+        findings.retain(|finding| matches!(finding, Finding::Recording(_)));
+        let expected = Finding::Recording(RecordingTrouble::NoFormat);
+        let is_found = format == RecordFormat::Mp4;
+        assert_eq!(findings, [expected][..usize::from(is_found)]);
+    }
 }
 
 #[test]

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use crate::live::log::Entry;
+use crate::live::log::{Entry, Log, Role};
 use crate::live::preamble::Preamble;
 use crate::live::tracks::Tracks;
 
 /// The maximum number of eras that are kept for recorders besides the newest one.
-const MAX_OLDER: usize = 4;
+const MAX_OLDER: usize = 8;
 
 /// The time during which the tracks don't change.
 #[derive(Clone)]
@@ -35,12 +35,12 @@ pub(in crate::live) struct Eras {
 }
 
 impl Eras {
-    /// Notes the tracks and headers that apply when message `number` is appended.
+    /// Notes the tracks and headers that apply to the next message of the log.
     pub(in crate::live) fn note(
         &mut self,
         tracks: &Arc<Tracks>,
         preamble: &Arc<Preamble>,
-        number: u64,
+        log: &Log,
         are_tracks_known: bool,
     ) {
         let continues = |newest: &&mut Era| newest.is_open || Arc::ptr_eq(&newest.tracks, tracks);
@@ -54,14 +54,22 @@ impl Eras {
             newest.is_open &= !are_tracks_known;
             return;
         }
+        let is_header = |number| {
+            let entry: Option<Entry> = log.entry(number);
+            entry.is_some_and(|entry| entry.meta.role == Role::Header)
+        };
+        let last = self.newest.as_ref().map(|newest| newest.from);
+        // Nothing but a header had the tracks that have changed again.
+        let again = last.filter(|from| from + 1 == log.end() && is_header(*from));
+        let is_again = again.is_some();
         let before = self.newest.replace(Era {
-            from: number,
+            from: again.unwrap_or(log.end()),
             since: tracks.since,
             tracks: Arc::clone(tracks),
             preamble: Arc::clone(preamble),
             is_open: !are_tracks_known,
         });
-        if self.are_kept {
+        if self.are_kept && !is_again {
             if self.older.len() == MAX_OLDER {
                 self.older.remove(0);
             }

@@ -27,6 +27,8 @@ const PATIENCE_ALONE: Millis = 1_000;
 /// A stream as far as cuts need it.
 pub(in crate::live) struct Source<'a> {
     pub(in crate::live) log: &'a Log,
+    /// Messages before this one are looked at.
+    pub(in crate::live) end: u64,
     pub(in crate::live) eras: &'a Eras,
     /// Whether it is known which tracks the publisher sends.
     pub(in crate::live) are_tracks_known: bool,
@@ -42,7 +44,9 @@ pub(in crate::live) struct Finder {
     /// Messages before this one have been cut or skipped.
     pub(in crate::live) at: u64,
     /// Whether the next cut must be one with which a file may begin.
-    awaits_start: bool,
+    pub(in crate::live) awaits_start: bool,
+    /// The maximum number of samples in a cut.
+    pub(in crate::live) max_samples: usize,
     /// Whether there has been a cut, so that what is skipped is missed.
     has_begun: bool,
     missed: u64,
@@ -63,6 +67,7 @@ impl Finder {
             form,
             at,
             awaits_start: true,
+            max_samples: MAX_SAMPLES,
             has_begun: false,
             missed: 0,
         }
@@ -79,7 +84,7 @@ impl Finder {
         cut.clear(self.form);
         let oldest = source.log.start().max(source.eras.start());
         // Also where nothing has been appended yet.
-        let oldest = oldest.min(source.log.end());
+        let oldest = oldest.min(source.end);
         if self.at < oldest {
             self.skip_to(oldest);
             self.awaits_start = true;
@@ -90,7 +95,7 @@ impl Finder {
         let end = self.gather(source, cut);
         let (next, is_complete) = match end {
             End::Before(number) => (number, true),
-            End::Open(number) => (number, number < source.log.end()),
+            End::Open(number) => (number, number < source.end),
         };
         if cut.samples.is_empty() {
             self.at = next;
@@ -120,7 +125,7 @@ impl Finder {
         if !source.are_tracks_known && !source.has_ended {
             return Some(false);
         }
-        let end = source.log.end().min(self.at + MAX_EXAMINED);
+        let end = source.end.min(self.at + MAX_EXAMINED);
         let start = (self.at..end).find(|number| {
             let entry = source.log.entry(*number);
             let entry = entry.filter(|entry| self.form.takes(entry));
@@ -132,7 +137,7 @@ impl Finder {
         self.skip_to(start.unwrap_or(end));
         self.awaits_start = start.is_none();
         match start {
-            None if end < source.log.end() => None,
+            None if end < source.end => None,
             start => Some(start.is_some()),
         }
     }
@@ -140,7 +145,7 @@ impl Finder {
     /// Adds messages to a cut until it ends.
     fn gather(&self, source: &Source<'_>, cut: &mut Cut) -> End {
         let form = self.form;
-        let end = source.log.end().min(self.at + MAX_EXAMINED);
+        let end = source.end.min(self.at + MAX_EXAMINED);
         let mut clock = MediaTime::default();
         let mut are_headers = true;
         let mut bytes = 0;
@@ -159,7 +164,7 @@ impl Finder {
             bytes += u64::from(sample.len);
             if cut.samples.is_empty() {
                 cut.arrived = entry.meta.arrived;
-            } else if cut.samples.len() == MAX_SAMPLES || bytes > MAX_LEN {
+            } else if cut.samples.len() == self.max_samples || bytes > MAX_LEN {
                 return End::Before(number);
             } else if !are_headers {
                 let is_keyframe =

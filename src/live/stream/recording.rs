@@ -1,6 +1,7 @@
 //! The functions of a stream that take its lock for recorders.
 
 mod readers;
+mod span;
 
 use std::sync::{Arc, Mutex, Weak};
 
@@ -9,6 +10,7 @@ use crate::live::cut::find::{Finder, Source};
 use crate::live::cut::{CopyPlace, Cut, CutSample, Evicted, Form, Next};
 use crate::live::{Millis, copy_front, lock};
 pub(super) use readers::Readers;
+pub use span::LogSpan;
 
 /// The maximum number of bytes and samples that are copied under one lock: the publisher waits meanwhile.
 const MAX_COPY: usize = 64 * 1024;
@@ -49,7 +51,9 @@ impl Stream {
     /// keyframe that is still there. While the stream waits for its publisher, a place counts as an
     /// audience.
     pub fn begin_recording(&self, form: Form, preroll: Option<Millis>) -> RecordPlace {
-        self.begin_reading(form, preroll, true)
+        let state = &mut *lock(&self.state);
+        let at = state.start_of_reading(preroll);
+        self.place(state, form, at, true)
     }
 
     /// Finds the next cut, and puts it into `cut`. From now on, the messages of the previous one may leave
@@ -121,10 +125,14 @@ impl Stream {
         self.changed.notify();
     }
 
-    /// Like [`begin_recording`](Self::begin_recording), for a reader that doesn't count as an audience.
-    fn begin_reading(&self, form: Form, preroll: Option<Millis>, is_recorder: bool) -> RecordPlace {
-        let state = &mut *lock(&self.state);
-        let at = state.start_of_reading(preroll);
+    /// Takes a place. `is_recorder`: whether it counts as an audience.
+    fn place(
+        &self,
+        state: &mut StreamState,
+        form: Form,
+        at: u64,
+        is_recorder: bool,
+    ) -> RecordPlace {
         let id = state.readers.add(at, is_recorder);
         state.keep_for_readers();
         RecordPlace {
@@ -150,16 +158,21 @@ impl StreamState {
         start.or(newest).unwrap_or(log.end())
     }
 
-    fn next_cut(&mut self, place: &mut RecordPlace, cut: &mut Cut, now: Millis) -> Option<Next> {
-        let source = Source {
+    /// The stream as far as cuts need it.
+    fn source(&self, now: Millis) -> Source<'_> {
+        Source {
             log: &self.log,
+            end: self.log.end(),
             eras: &self.intake.eras,
             are_tracks_known: self.intake.are_tracks_known(),
             is_live: self.life.is_live(),
             has_ended: self.life.has_ended(),
             now,
-        };
-        let next = place.finder.next(&source, cut);
+        }
+    }
+
+    fn next_cut(&mut self, place: &mut RecordPlace, cut: &mut Cut, now: Millis) -> Option<Next> {
+        let next = place.finder.next(&self.source(now), cut);
         let needed_from = match next {
             Some(Next::Cut) => cut.messages.start,
             _ => place.finder.at,

@@ -1,4 +1,4 @@
-//! Fragmented MP4 (ISO/IEC 14496-12), for Media Source Extensions and HLS.
+//! MP4 (ISO/IEC 14496-12): fragments for Media Source Extensions and HLS, and recorded files.
 //!
 //! ```text
 //! init segment    ftyp  moov [ mvhd  trak (video)  trak (audio)  mvex ]
@@ -15,6 +15,19 @@
 //!    `-- init           the init segment
 //!         `-- boxes     bytes, and boxes whose size is known at their end
 //!   fragment       the bytes in front of a frame; needs no track
+//! ```
+//!
+//! Recorded files have fragments of many frames. When a file is closed, tables of all samples follow; the
+//! fragments become the body of an `mdat`, whose header takes the place of the `free` box:
+//!
+//! ```text
+//! growing file    ftyp  free  moov  note moof mdat  note moof mdat  ...
+//! closed file     ftyp  mdat [                                    ]  moov
+//!
+//!   group          moof of many frames, and the header of its mdat
+//!   note           what a fragment has, in a box in front of it
+//!   read           parsers of all that, for files that may be damaged
+//!   movie          moov with tables of samples, for any list of fragments
 //! ```
 //!
 //! The bytes of a frame go into the `mdat` unchanged, because RTMP carries them in the form that MP4

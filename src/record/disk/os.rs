@@ -234,10 +234,10 @@ impl Disk for OsDisk {
         let mut text = String::new();
         // A marker that can't be read as text is replaced.
         let _ = (&file).take(MAX_MARKER_LEN).read_to_string(&mut text);
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => return Err(in_use(&text)),
-            // Locks are missing on some network file systems.
-            Ok(()) | Err(_) => {}
+        // Some network file systems have no locks, which is no reason not to record.
+        let locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
+        if locked == Err(Errno::WOULDBLOCK) {
+            return Err(in_use(&text));
         }
         let id = id_of(&text).unwrap_or_else(new_id);
         let marker = format!("{id:016x} {}\n", self.process);

@@ -11,6 +11,8 @@
 //! between is zeros. Entries of a folder (created, renamed and removed files) are lost or not in the
 //! same way, until the folder is synced, which [`Disk::create`] and [`Disk::rename`] do at their end.
 
+mod crash;
+
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
@@ -20,9 +22,7 @@ use rustix::io::Errno;
 
 use super::{Disk, DiskFile, FoundFile, Space};
 use crate::record::WallMillis;
-
-/// What is written as a whole or not at all, in bytes.
-const SECTOR: u64 = 512;
+use crash::{Operation, bytes_after, entries_after, put};
 
 /// See the module's documentation. Clones are the same disk.
 #[derive(Clone, Default)]
@@ -73,17 +73,6 @@ struct File {
     bytes: Vec<u8>,
     allocated: u64,
     modified: WallMillis,
-}
-
-#[derive(Clone, Debug)]
-enum Operation {
-    Create(PathBuf, usize),
-    Write(usize, u64, Vec<u8>),
-    Truncate(usize, u64),
-    Sync(usize),
-    SyncFolder,
-    Rename(PathBuf, PathBuf),
-    Remove(PathBuf),
 }
 
 impl SimDisk {
@@ -161,13 +150,13 @@ impl SimDisk {
             let base = state.base.1.get(number);
             let base = base.map_or(Vec::new(), |file| file.bytes.clone());
             File {
-                bytes: after_crash(base, done, number, keeps),
+                bytes: bytes_after(base, done, number, keeps),
                 ..File::default()
             }
         });
         let mut after = State {
             files: files.collect(),
-            entries: entries_after_crash(state.base.0.clone(), done, keeps),
+            entries: entries_after(state.base.0.clone(), done, keeps),
             ..State::default()
         };
         after.rebase();
@@ -187,104 +176,6 @@ impl SimDisk {
         let disk = self.clone();
         Ok(Box::new(SimFile { disk, number }))
     }
-}
-
-/// The bytes of a file after a power cut.
-fn after_crash(
-    mut bytes: Vec<u8>,
-    done: &[Operation],
-    number: usize,
-    keeps: &mut dyn FnMut() -> bool,
-) -> Vec<u8> {
-    let is_sync = |operation: &Operation| matches!(operation, Operation::Sync(of) if *of == number);
-    let synced = done.iter().rposition(is_sync).map_or(0, |last| last + 1);
-    for operation in &done[..synced] {
-        apply(&mut bytes, operation, number);
-    }
-    // One of the lengths since then survives.
-    let mut whole = bytes.clone();
-    let mut len = bytes.len();
-    for operation in &done[synced..] {
-        let before = whole.len();
-        apply(&mut whole, operation, number);
-        if whole.len() != before && keeps() {
-            len = whole.len();
-        }
-    }
-    for operation in &done[synced..] {
-        match operation {
-            Operation::Write(of, offset, written) if *of == number => {
-                write_sectors(&mut bytes, *offset, written, keeps);
-            }
-            // Sectors that are cut off and written again are those of the later write or zeros.
-            Operation::Truncate(of, to) if *of == number && keeps() => {
-                let to = bytes.len().min(*to as usize);
-                bytes[to..].fill(0);
-            }
-            _ => {}
-        }
-    }
-    bytes.resize(len, 0);
-    bytes
-}
-
-fn write_sectors(
-    bytes: &mut Vec<u8>,
-    offset: u64,
-    written: &[u8],
-    keeps: &mut dyn FnMut() -> bool,
-) {
-    let mut done = 0;
-    while done < written.len() {
-        let at = offset + done as u64;
-        let in_sector = (SECTOR - at % SECTOR) as usize;
-        let count = in_sector.min(written.len() - done);
-        if keeps() {
-            put(bytes, at, &written[done..done + count]);
-        }
-        done += count;
-    }
-}
-
-fn apply(bytes: &mut Vec<u8>, operation: &Operation, number: usize) {
-    match operation {
-        Operation::Write(of, offset, written) if *of == number => put(bytes, *offset, written),
-        Operation::Truncate(of, len) if *of == number => bytes.resize(*len as usize, 0),
-        _ => {}
-    }
-}
-
-fn put(bytes: &mut Vec<u8>, offset: u64, written: &[u8]) {
-    let (start, end) = (offset as usize, offset as usize + written.len());
-    if bytes.len() < end {
-        bytes.resize(end, 0);
-    }
-    bytes[start..end].copy_from_slice(written);
-}
-
-fn entries_after_crash(
-    mut entries: BTreeMap<PathBuf, usize>,
-    done: &[Operation],
-    keeps: &mut dyn FnMut() -> bool,
-) -> BTreeMap<PathBuf, usize> {
-    let is_sync = |operation: &Operation| matches!(operation, Operation::SyncFolder);
-    let synced = done.iter().rposition(is_sync).map_or(0, |last| last + 1);
-    for (index, operation) in done.iter().enumerate() {
-        let is_lost = |keeps: &mut dyn FnMut() -> bool| index >= synced && !keeps();
-        match operation {
-            Operation::Create(path, number) if !is_lost(keeps) => {
-                entries.insert(path.clone(), *number);
-            }
-            Operation::Rename(from, to) if !is_lost(keeps) => {
-                if let Some(number) = entries.remove(from) {
-                    entries.insert(to.clone(), number);
-                }
-            }
-            Operation::Remove(path) if !is_lost(keeps) => drop(entries.remove(path)),
-            _ => {}
-        }
-    }
-    entries
 }
 
 impl State {

@@ -46,16 +46,19 @@ impl Head {
     /// Returns the head of a file that begins with a cut, and its bytes.
     pub(super) fn of(cut: &Cut, capacity: u32) -> (Head, Vec<u8>) {
         let (has_audio, has_video) = (cut.tracks.audio.is_some(), cut.tracks.video.is_some());
-        let payload = properties(cut).open_file(capacity);
+        let mut bytes = vec![0; PAYLOAD_AT];
+        properties(cut).put_open_file(capacity, &mut bytes);
         let header = TagHeader {
             tag_type: tag_type::SCRIPT,
-            len: payload.len() as u32,
+            len: (bytes.len() - PAYLOAD_AT) as u32,
             timestamp: 0,
         };
-        let mut bytes = Vec::with_capacity(FILE_HEADER_LEN + OVERHEAD + payload.len());
-        bytes.extend_from_slice(&file_header(has_audio, has_video));
-        bytes.extend_from_slice(&header.bytes());
-        bytes.extend_from_slice(&payload);
+        let begin = file_header(has_audio, has_video).into_iter();
+        let begin = begin.chain(header.bytes());
+        bytes
+            .iter_mut()
+            .zip(begin)
+            .for_each(|(to, from)| *to = from);
         bytes.extend_from_slice(&header.size_bytes());
         let head = Head {
             room: Room::new(capacity),

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::close::close;
 use super::head::Head;
+use super::reader::extent;
 use super::walk::{Marked, Walk};
 use crate::record::disk::{Disk, DiskFile};
 use crate::record::mp4::Extent;
@@ -48,11 +49,15 @@ pub fn repair_file(file: &mut dyn DiskFile) -> io::Result<Option<Extent>> {
     Ok(Some(extent))
 }
 
-/// Returns the extent of a closed file; `None` if nothing in it is whole.
+/// Returns the extent of a closed file; `None` if nothing in it is whole. Reads the whole file only if it doesn't
+/// end with a mark.
 pub fn look(file: &dyn DiskFile) -> io::Result<Option<Extent>> {
     let Some((head, checksum)) = Head::read(file)? else {
         return Ok(None);
     };
+    if let Some(extent) = extent(file)? {
+        return Ok(Some(extent));
+    }
     let whole = whole(Walk::new(file, head.len, checksum))?;
     Ok(whole.map(|whole| whole.extent))
 }

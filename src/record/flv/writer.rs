@@ -55,6 +55,8 @@ pub struct FlvWriter {
     checksum: XxHash32,
     /// The times of audio and video.
     paces: [Pace; 2],
+    /// The checksum of the metadata that the file has.
+    metadata: Option<u32>,
 }
 
 impl FlvWriter {
@@ -116,6 +118,11 @@ impl FlvWriter {
             preamble_version: None,
             checksum: head.checksum(&bytes),
             paces: Default::default(),
+            metadata: cut
+                .preamble
+                .header(Slot::Metadata)
+                .and_then(for_file)
+                .map(|message| XxHash32::oneshot(0, &message)),
         })
     }
 
@@ -153,7 +160,12 @@ impl FlvWriter {
         self.has_rest = true;
         let mut fragment = Fragment::new(self, wall, staging);
         let written = fragment.write(cut, source);
-        let Fragment { mark, paces, .. } = fragment;
+        let Fragment {
+            mark,
+            paces,
+            metadata,
+            ..
+        } = fragment;
         staging.release();
         match written {
             Ok((len, checksum)) => {
@@ -162,6 +174,7 @@ impl FlvWriter {
                 self.checksum = checksum;
                 self.preamble_version = Some(cut.preamble.version());
                 self.paces = paces;
+                self.metadata = metadata;
                 self.last = mark;
                 self.extent.len = len;
                 self.extent.to = mark.wall_end();
@@ -254,6 +267,7 @@ struct Fragment<'w> {
     /// The version of the headers that are in the file.
     preamble_version: Option<u32>,
     paces: [Pace; 2],
+    metadata: Option<u32>,
     mark: Mark,
     has_time: bool,
 }
@@ -273,6 +287,7 @@ impl<'w> Fragment<'w> {
             base: writer.base,
             preamble_version: writer.preamble_version,
             paces: writer.paces,
+            metadata: writer.metadata,
             mark: Mark {
                 follows_gap: writer.has_gap,
                 has_audio: writer.last.has_audio,
@@ -406,7 +421,8 @@ impl<'w> Fragment<'w> {
         Ok(())
     }
 
-    /// Writes metadata that change within the file, without what they say of its length.
+    /// Writes metadata that change within the file. Some players forget the index when they come to other
+    /// metadata, so these aren't repeated without need.
     fn put_metadata(
         &mut self,
         sample: &CutSample,
@@ -415,10 +431,12 @@ impl<'w> Fragment<'w> {
         if sample.len > MAX_DATA_LEN {
             return Ok(());
         }
-        let payload = copy(sample, source)?;
-        if let Some(properties) = metadata::parse(payload[..].into()).flatten() {
-            let message = FileProperties::of(&properties).message();
-            self.put_tag(sample.kind, 0, &message)?;
+        if let Some(message) = for_file(&copy(sample, source)?) {
+            let checksum = Some(XxHash32::oneshot(0, &message));
+            if self.metadata != checksum {
+                self.put_tag(sample.kind, 0, &message)?;
+                self.metadata = checksum;
+            }
         }
         Ok(())
     }
@@ -434,6 +452,12 @@ impl<'w> Fragment<'w> {
         }
         self.put_message(sample, source)
     }
+}
+
+/// Returns the metadata of a publisher without what they say of length; `None` if they are none.
+fn for_file(payload: &[u8]) -> Option<Vec<u8>> {
+    let properties = metadata::parse(payload.into()).flatten()?;
+    Some(FileProperties::of(&properties).message())
 }
 
 /// Returns the payload of a short message.

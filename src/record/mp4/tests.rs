@@ -1,10 +1,11 @@
 //! Files that are written, closed, damaged and repaired, read by a parser that shares no code with the
 //! writer.
 
-mod closed_file;
+pub(in crate::record) mod closed_file;
 mod files;
+mod memory;
 mod power_cuts;
-mod script;
+pub(in crate::record) mod script;
 
 use std::path::Path;
 

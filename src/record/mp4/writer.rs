@@ -74,7 +74,8 @@ pub struct Mp4Writer {
     allocated: u64,
     /// The decode time in ms that is 0 in the file.
     zero: Option<u64>,
-    /// The ticks per second of the audio track.
+    has_video: bool,
+    /// The ticks per second of the audio track; 0 without one.
     audio_rate: u64,
     /// The checksum of the last fragment.
     checksum: Link,
@@ -127,7 +128,8 @@ impl Mp4Writer {
             has_gap: false,
             allocated,
             zero: None,
-            audio_rate: audio.map_or(1000, |audio| audio.sample_rate.max(1).into()),
+            has_video: presentation.video.is_some(),
+            audio_rate: audio.map_or(0, |audio| audio.sample_rate.into()),
             checksum: link,
             head: Vec::new(),
         })
@@ -149,7 +151,8 @@ impl Mp4Writer {
     }
 
     /// Appends a cut as one fragment. `wall` is when its first frame arrived. The samples are put into the order
-    /// in which they lie in the file, video first, and others are dropped. `source` copies them.
+    /// in which they lie in the file, video first, and samples of other tracks than those of the file
+    /// are dropped. `source` copies them.
     ///
     /// After an error the cut can't be appended again. After an error of the disk, this file should be
     /// closed, or [repaired](super::repair) later.
@@ -161,7 +164,12 @@ impl Mp4Writer {
         staging: &mut Staging,
     ) -> Result<(), AppendError> {
         self.has_gap |= cut.missed > 0;
-        cut.samples.retain(|sample| sample.kind.medium().is_some());
+        let (has_video, has_audio) = (self.has_video, self.audio_rate > 0);
+        cut.samples.retain(|sample| match sample.kind {
+            Kind::Video => has_video,
+            Kind::Audio => has_audio,
+            Kind::Data | Kind::Script => false,
+        });
         if cut.samples.is_empty() {
             return Ok(());
         }
@@ -190,7 +198,7 @@ impl Mp4Writer {
 
     /// Writes the beginning of a fragment into `head`, and returns its note.
     fn lay_out(&mut self, cut: &Cut, wall: WallMillis) -> io::Result<Note> {
-        let rate = self.audio_rate;
+        let rate = self.audio_rate.max(1);
         let audio_at = cut
             .samples
             .partition_point(|sample| sample.kind == Kind::Video);

@@ -170,7 +170,8 @@ pub(super) fn samples(note: &Note, medium: Medium) -> u16 {
     }
 }
 
-/// Finds the fragments between two times, from the last start at or before `from` on.
+/// Finds the fragments between two times, from the last start at or before `from` on; from the next one
+/// if nothing was recorded at `from`.
 fn find(
     file: &dyn DiskFile,
     mut fragments: Fragments,
@@ -183,7 +184,10 @@ fn find(
         if note.wall >= to && part.is_some() {
             break;
         }
-        if note.is_start && (part.is_none() || note.wall <= from) {
+        let is_passed = part
+            .as_ref()
+            .is_none_or(|part| ends(&part.last.note) <= from);
+        if note.is_start && (is_passed || note.wall <= from) {
             part = Some(FoundPart {
                 first: found,
                 last: found,
@@ -205,10 +209,12 @@ fn find(
             }
         }
     }
-    Ok(part.filter(|part| {
-        let last = &part.last.note;
-        part.first.note.wall < to && last.wall + u64::from(last.duration) > from
-    }))
+    Ok(part.filter(|part| part.first.note.wall < to && ends(&part.last.note) > from))
+}
+
+/// When a fragment ends.
+fn ends(note: &Note) -> WallMillis {
+    note.wall.saturating_add(note.duration.into())
 }
 
 impl Plan {
@@ -219,7 +225,7 @@ impl Plan {
             (Some(before), Some(last)) => {
                 let duration = u64::from(last.duration);
                 let end = signed(last.time) + before.shift + signed(duration);
-                let gap = first.wall.saturating_sub(last.wall + duration);
+                let gap = first.wall.saturating_sub(ends(&last));
                 let gap = if gap < JITTER { 0 } else { gap };
                 end + signed(gap)
             }
@@ -245,8 +251,7 @@ impl Plan {
             times,
         });
         self.len += end - start;
-        let last = &found.last.note;
-        self.to = self.to.max(last.wall + u64::from(last.duration));
+        self.to = self.to.max(ends(&found.last.note));
         Ok(())
     }
 
@@ -273,7 +278,7 @@ impl Plan {
         let late = |medium| {
             let before = self.last_times(self.parts.len(), medium)?;
             let timescale = self.init.track(medium)?.timescale;
-            let next = track(next, medium)?;
+            let next = next.track(medium)?;
             let ticks = (before.last + 1).saturating_sub(next.first);
             Some(signed((ticks * 1_000).div_ceil(timescale.into())))
         };
@@ -283,7 +288,7 @@ impl Plan {
     /// The times of a track in the last of the first `count` parts that has it.
     pub(super) fn last_times(&self, count: usize, medium: Medium) -> Option<TrackTimes> {
         let mut parts = self.parts.iter().take(count).rev();
-        parts.find_map(|part| track(&part.times, medium))
+        parts.find_map(|part| part.times.track(medium).copied())
     }
 
     /// The sums of all parts.
@@ -301,12 +306,9 @@ impl Plan {
             let first = self
                 .parts
                 .iter()
-                .find_map(|part| track(&part.times, medium))?;
+                .find_map(|part| part.times.track(medium).copied())?;
             let last = self.last_times(self.parts.len(), medium)?;
-            Some(TrackTimes {
-                first: first.first,
-                ..last
-            })
+            Some(first.followed_by(last))
         };
         Times {
             video: ends(Medium::Video),
@@ -318,13 +320,6 @@ impl Plan {
     pub fn places(&self) -> impl Iterator<Item = (FileName, u64, u64)> {
         let parts = self.parts.iter();
         parts.map(|part| (part.name, part.start, part.end))
-    }
-}
-
-fn track(times: &Times, medium: Medium) -> Option<TrackTimes> {
-    match medium {
-        Medium::Video => times.video,
-        Medium::Audio => times.audio,
     }
 }
 

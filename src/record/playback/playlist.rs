@@ -82,6 +82,13 @@ struct Segment {
     has_gap: bool,
 }
 
+impl Survey {
+    /// Whether the playlist will have more segments later.
+    pub fn is_growing(&self) -> bool {
+        self.is_growing
+    }
+}
+
 impl PlaylistSpan {
     /// Looks at all segments. `now` is the present.
     pub fn survey(&self, now: WallMillis) -> Result<Survey, NoPlan> {
@@ -212,16 +219,18 @@ impl PlaylistSpan {
         Ok(())
     }
 
-    /// Finds the fragment with which the span begins in a file: the last start at or before `from`, or
-    /// the first start.
+    /// Finds the fragment with which the span begins in a file, as in a [plan](super::plan).
     fn start(&self, file: &FileBody, mut fragments: Fragments) -> io::Result<Option<u64>> {
-        let mut start = None;
+        let (mut start, mut end) = (None, 0);
         while let Some(fragment) = fragments.next(&*file.file)? {
-            let is_later = fragment.note.wall > self.from;
-            if fragment.note.is_start && (start.is_none() || !is_later) {
+            let note = &fragment.note;
+            let is_later = note.wall > self.from;
+            let is_passed = start.is_none() || end <= self.from;
+            if note.is_start && (is_passed || !is_later) {
                 start = Some(fragment.offset);
             }
-            if is_later && start.is_some() {
+            end = note.wall.saturating_add(note.duration.into());
+            if is_later && start.is_some() && (note.is_start || !is_passed) {
                 break;
             }
         }

@@ -1,7 +1,7 @@
 //! The file that a recorder writes at present, in one of the formats.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::Rules;
@@ -67,7 +67,6 @@ writer!(FlvWriter);
 pub(super) struct OpenFile {
     writer: Box<dyn Writer>,
     pub(super) name: FileName,
-    pub(super) path: PathBuf,
     /// When it began.
     pub(super) began: WallMillis,
     /// The number of steps of the wall clock before it.
@@ -108,7 +107,6 @@ impl OpenFile {
         Ok(OpenFile {
             writer,
             name,
-            path: path.to_owned(),
             began: wall,
             steps: time.steps,
             form: cut.form,

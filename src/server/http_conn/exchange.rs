@@ -66,15 +66,17 @@ impl<'a> Exchange<'a> {
 
     /// Decides whether pages of other sites may read the response.
     pub(super) fn decide_sharing(&mut self, route: &Route) {
-        self.is_hls = matches!(
-            route,
-            Route::Playlist(_)
-                | Route::MediaPlaylist(_)
-                | Route::HlsFile(..)
-                | Route::RecordedPlaylist(_)
-                | Route::RecordedFile(..)
-                | Route::RecordedSpan(_)
-        );
+        let is_last = matches!(route, Route::Media(..)) && self.parameter("last").is_some();
+        self.is_hls = is_last
+            || matches!(
+                route,
+                Route::Playlist(_)
+                    | Route::MediaPlaylist(_)
+                    | Route::HlsFile(..)
+                    | Route::RecordedPlaylist(_)
+                    | Route::RecordedFile(..)
+                    | Route::RecordedSpan(_)
+            );
         self.is_shared = match route {
             Route::Home | Route::Player(_) | Route::Asset(_) | Route::Health => true,
             Route::Connections

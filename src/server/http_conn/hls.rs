@@ -250,7 +250,7 @@ fn piece_of_init<'a>(
     Some(out)
 }
 
-fn random() -> u32 {
+pub(super) fn random() -> u32 {
     let mut random = [0; 4];
     // Without a random number, the time is good enough: the value isn't a secret.
     match getrandom::fill(&mut random) {

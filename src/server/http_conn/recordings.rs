@@ -3,6 +3,7 @@
 //! The disk is read on the connection's own thread, piece by piece, without a lock.
 
 mod file;
+mod last;
 mod list;
 mod span;
 
@@ -12,15 +13,17 @@ use std::sync::Arc;
 
 use super::end::HttpEnd;
 use super::exchange::Exchange;
+use super::log_viewer;
 use super::writer::{PIECE_LEN, Writer};
 use crate::allowance::Taken;
 use crate::http::response::Length;
-use crate::http::{Response, Route, Status, query};
+use crate::http::{Method, Response, Route, Status, query};
 use crate::record::WallMillis;
 use crate::record::playback::{Body, time};
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::Shared;
 use crate::server::lines::About;
+pub(super) use last::reply as last;
 
 /// The reply to a request for recordings, whose body is read while it is sent.
 pub(super) enum RecordedReply<'s> {
@@ -46,6 +49,9 @@ pub(super) fn reply<'s>(
     route: &Route,
 ) -> Result<RecordedReply<'s>, Response> {
     let recordings = shared.library.as_ref();
+    if *route == Route::Recordings {
+        return list::reply(shared, recordings, exchange).map(RecordedReply::List);
+    }
     let recordings = recordings.ok_or_else(|| not_found("nothing is recorded here"))?;
     match route {
         Route::RecordedFile(key, name) => {
@@ -60,7 +66,7 @@ pub(super) fn reply<'s>(
             let key = exchange.authorize(asked)?.key;
             span::playlist(exchange, recordings, &key, asked).map(RecordedReply::Playlist)
         }
-        _ => list::reply(shared, recordings, exchange).map(RecordedReply::List),
+        _ => Err(Response::not_found()),
     }
 }
 
@@ -124,6 +130,13 @@ impl Bytes {
     }
 }
 
+/// Logs that a client has begun to play a recording. Ranges that follow the first one aren't logged.
+fn log_beginning(exchange: &Exchange<'_>, key: &StreamKey, bytes: &Bytes, kind: &str) {
+    if bytes.range.start == 0 && exchange.head.method() == Method::Get {
+        log_viewer(exchange.shared, exchange.client, key, kind);
+    }
+}
+
 /// The value of a parameter of the query, decoded.
 fn parameter<'a>(exchange: &Exchange<'a>, name: &str) -> Option<Cow<'a, str>> {
     query::value(exchange.head.query()?, name)
@@ -181,8 +194,10 @@ fn has_parameter(exchange: &Exchange<'_>, name: &str) -> bool {
 
 /// The response after an error of the disk.
 fn disk_failed(exchange: &Exchange<'_>, key: &StreamKey, error: &std::io::Error) -> Response {
-    let what = format_args!("gets no recording of {key}: {error}");
-    exchange.warn(About::Media, what);
+    exchange.warn(
+        About::Media,
+        format_args!("gets no recording of {key}: {error}"),
+    );
     super::retry_later(
         Status::ServiceUnavailable,
         "the recordings can't be read at the moment",

@@ -78,7 +78,7 @@ impl Recordings {
 
     /// What can be played of them.
     pub(super) fn library(&self) -> Option<playback::Recordings> {
-        let store = self.store.as_ref()?;
+        let store = self.store()?;
         Some(playback::Recordings {
             catalog: Arc::clone(store.shared_catalog()),
             disk: Arc::clone(store.disk()),

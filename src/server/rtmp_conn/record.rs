@@ -34,11 +34,17 @@ impl RtmpConnection {
         if why == Why::Configured && !is_asked {
             return;
         }
-        let (level, code, description) = match &result {
-            Ok(()) => ("status", "NetStream.Record.Start", "Recording.".to_owned()),
-            Err(refused) => ("warning", "NetStream.Record.Failed", refused.to_string()),
+        // A recorder waits for a disk that can't be used now.
+        let disk = shared.recordings.disk().unwrap_or_default().state;
+        let trouble = match result {
+            Ok(()) => disk.recording().map(|state| state.name().to_owned()),
+            Err(refused) => Some(refused.to_string()),
+        };
+        let (level, code, description) = match &trouble {
+            None => ("status", "NetStream.Record.Start", "Recording."),
+            Some(why) => ("warning", "NetStream.Record.Failed", &**why),
         };
         self.session
-            .note_recording(message_stream_id, level, code, &description);
+            .note_recording(message_stream_id, level, code, description);
     }
 }

@@ -36,7 +36,9 @@ fn recordings(files: &[(&str, u64, u64)], is_open: bool) -> Recordings {
 
 fn listed(recordings: &Recordings, wanted: &Wanted, locked: &str) -> Value {
     let mut text = String::new();
-    list(&mut text, recordings, wanted, &|key| key.as_str() != locked);
+    list(&mut text, Some(recordings), wanted, &|key| {
+        key.as_str() != locked
+    });
     serde_json::from_str(&text).unwrap()
 }
 

@@ -6,6 +6,8 @@ mod amf;
 mod http;
 mod media;
 mod mp4;
+mod recorded;
+mod repair;
 mod session;
 mod tree;
 
@@ -44,6 +46,8 @@ pub use amf::{amf0, amf3, metadata};
 pub use http::{http_head, websocket};
 pub use media::tag;
 pub use mp4::mp4;
+pub use recorded::{recorded, recorded_file};
+pub use repair::repair;
 pub use session::{HANDSHAKE_LEN, session, session_bytes};
 
 /// The longest media message in these tests.

@@ -178,3 +178,30 @@ fn what_is_kept_for_later_is_given_up_when_another_stream_needs_it() {
     assert!((8..=40).contains(&blocks), "{blocks}");
     assert!(fixture.arena.free_blocks() >= 12);
 }
+
+#[test]
+fn recording_allocates_nothing_in_the_steady_state() {
+    for form in [Form::Mp4, Form::Flv] {
+        let fixture = crowded(1024);
+        let mut place = fixture.stream.begin_recording(form, None);
+        let (mut cut, mut out) = (Cut::default(), vec![0; 16 * 1024]);
+        let mut record = |now| {
+            let mut bytes = 0;
+            while fixture.stream.next_cut(&mut place, &mut cut, now) == Next::Cut {
+                let mut place = CopyPlace::default();
+                while place.index < cut.samples.len() {
+                    let samples = &cut.samples;
+                    bytes += fixture.stream.copy(samples, &mut place, &mut out).unwrap();
+                }
+            }
+            bytes
+        };
+        film(&fixture, 0, 5);
+        assert!(record(fixture.now.get()) > 100_000);
+        film(&fixture, 5_000, 5);
+        let (now, mut bytes) = (fixture.now.get(), 0);
+        let allocations = allocation_counter::measure(|| bytes = record(now));
+        assert!(bytes > 400_000);
+        assert_eq!(allocations.count_total, 0);
+    }
+}

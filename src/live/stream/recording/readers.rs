@@ -7,6 +7,14 @@ use crate::live::{Millis, When};
 /// The interval at which the messages to be kept are determined, in ms.
 const INTERVAL: Millis = 500;
 
+/// After a request for the last seconds, as much is kept for this long, in ms: the next request will get
+/// all of it. No memory is spent on streams of which nobody asks for them.
+const ASKED: Millis = 600_000;
+
+/// How much is kept then, at least and at most, in ms.
+const LEAST_ASKED: Millis = 30_000;
+const MOST_ASKED: Millis = 300_000;
+
 /// A reader's place.
 struct Reader {
     id: u64,
@@ -21,8 +29,11 @@ struct Reader {
 pub(in crate::live::stream) struct Readers {
     readers: Vec<Reader>,
     next_id: u64,
-    /// How long messages are kept for future readers, in ms.
+    /// How long messages are kept for future readers in any case, in ms.
     kept: Millis,
+    /// How long they are kept because somebody has asked for the last seconds, and until when.
+    asked: Millis,
+    asked_until: When,
     /// When to determine again which messages are kept.
     due: When,
 }
@@ -43,11 +54,25 @@ impl Readers {
 
     /// Whether the messages to be kept have to be determined now, because time has passed.
     pub(in crate::live::stream) fn are_due(&mut self, now: Millis) -> bool {
-        let is_due = self.kept > 0 && self.due.get().is_none_or(|due| due <= now);
+        let is_due = self.kept_for() > 0 && self.due.get().is_none_or(|due| due <= now);
         if is_due {
             self.due = When::at(now + INTERVAL);
+            if self.asked_until.get().is_some_and(|until| until <= now) {
+                (self.asked, self.asked_until) = Default::default();
+            }
         }
         is_due
+    }
+
+    /// Notes a request for the last `ms` milliseconds.
+    pub(super) fn note_asked(&mut self, ms: Millis, now: Millis) {
+        self.asked = self.asked.max(ms.clamp(LEAST_ASKED, MOST_ASKED));
+        self.asked_until = When::at(now + ASKED);
+    }
+
+    /// How long messages are kept for future readers, in ms.
+    fn kept_for(&self) -> Millis {
+        self.kept.max(self.asked)
     }
 
     /// Adds a reader; returns its number.
@@ -82,10 +107,11 @@ impl Readers {
 
     /// The first message that is kept for future readers: a keyframe, if possible.
     pub(super) fn kept_from(&self, log: &Log) -> u64 {
-        let Some(newest) = log.newest().filter(|_| self.kept > 0) else {
+        let kept = self.kept_for();
+        let Some(newest) = log.newest().filter(|_| kept > 0) else {
             return u64::MAX;
         };
-        let since = newest.meta.arrived.saturating_sub(self.kept);
+        let since = newest.meta.arrived.saturating_sub(kept);
         let first = log.newest_until(since);
         log.start_before(first, 0).unwrap_or(first)
     }

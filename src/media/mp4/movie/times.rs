@@ -67,15 +67,7 @@ impl Times {
         ] {
             if let Some(run) = moof.run(medium) {
                 let new = TrackTimes::of(run, medium, shift);
-                *times = Some(match *times {
-                    None => new,
-                    Some(old) => TrackTimes {
-                        first: old.first,
-                        shown: old.shown,
-                        end: old.end.max(new.end),
-                        ..new
-                    },
-                });
+                *times = Some(times.map_or(new, |old| old.followed_by(new)));
             }
         }
     }
@@ -90,6 +82,16 @@ impl Times {
 }
 
 impl TrackTimes {
+    /// Returns the times of these samples and of later ones.
+    pub fn followed_by(self, later: TrackTimes) -> TrackTimes {
+        TrackTimes {
+            first: self.first,
+            shown: self.shown,
+            end: self.end.max(later.end),
+            ..later
+        }
+    }
+
     fn of(run: &Run<'_>, medium: Medium, shift: Shift) -> TrackTimes {
         let first = shift.apply(medium, run.decode_time);
         let mut times = TrackTimes {

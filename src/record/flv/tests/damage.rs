@@ -1,6 +1,7 @@
 //! Damaged files.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
@@ -11,6 +12,11 @@ use crate::record::flv::{extent, keyframe_before};
 
 /// A file in the making with 6 fragments, of which 3 are synced; and its length at the sync.
 fn part() -> (Vec<u8>, Vec<Message>, u64) {
+    static PART: LazyLock<(Vec<u8>, Vec<Message>, u64)> = LazyLock::new(record_part);
+    PART.clone()
+}
+
+fn record_part() -> (Vec<u8>, Vec<Message>, u64) {
     let disk = SimDisk::new();
     let mut stream = Stream::new(6, 0);
     let mut writer = stream.begin(&disk);

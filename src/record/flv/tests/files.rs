@@ -53,6 +53,20 @@ fn audio_just_before_the_first_keyframe_begins_at_0() {
 }
 
 #[test]
+fn timestamps_are_true_across_gaps_of_any_length() {
+    let disk = SimDisk::new();
+    let mut stream = Stream::new(3, u32::MAX - 500);
+    for message in &mut stream.messages[100..] {
+        message.timestamp = message.timestamp.wrapping_add(20_000_000);
+    }
+    let closed = stream.record(&disk).close(&disk).unwrap().unwrap();
+    assert_eq!(closed.duration, 20_003_013);
+    let file = disk.bytes(PATH).unwrap();
+    check_closed(&file, &closed);
+    assert_eq!(messages(&file), from_zero(&stream.messages));
+}
+
+#[test]
 fn a_keyframe_is_found_by_its_time() {
     let disk = SimDisk::new();
     let mut stream = Stream::new(4, 0);
@@ -161,7 +175,11 @@ fn data_are_in_the_file_unless_they_speak_of_its_length_or_look_like_marks() {
     let said = metadata(&[("duration", Value::Number(9.0)), title.clone()]);
     stream.messages.insert(3, data(Kind::Script, cue.clone()));
     stream.messages.insert(4, data(Kind::Script, mark));
-    stream.messages.insert(5, data(Kind::Data, said));
+    stream.messages.insert(5, data(Kind::Data, said.clone()));
+    stream.messages.insert(7, data(Kind::Data, said));
+    // What the file begins with isn't said again.
+    let first = stream.preamble.header(Slot::Metadata).unwrap().to_vec();
+    stream.messages.insert(2, data(Kind::Data, first));
     stream
         .messages
         .insert(6, data(Kind::Data, b"\x09".to_vec()));

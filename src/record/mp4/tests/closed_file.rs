@@ -1,21 +1,23 @@
 //! A parser of closed files, for tests: panics at anything that isn't as it should be.
 
+use std::collections::BTreeSet;
+
 /// The samples of a closed file.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct ClosedFile {
-    pub(super) video: Vec<ReadSample>,
-    pub(super) audio: Vec<ReadSample>,
+pub(in crate::record) struct ClosedFile {
+    pub(in crate::record) video: Vec<ReadSample>,
+    pub(in crate::record) audio: Vec<ReadSample>,
     /// The number of notes in the index.
-    pub(super) notes: usize,
+    pub(in crate::record) notes: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ReadSample {
+pub(in crate::record) struct ReadSample {
     /// The decode time, counted from the first sample of the track.
-    pub(super) time: u64,
-    pub(super) composition_offset: i32,
-    pub(super) is_sync: bool,
-    pub(super) bytes: Vec<u8>,
+    pub(in crate::record) time: u64,
+    pub(in crate::record) composition_offset: i32,
+    pub(in crate::record) is_sync: bool,
+    pub(in crate::record) bytes: Vec<u8>,
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -58,7 +60,7 @@ fn rows(table: &[u8], columns: usize) -> Vec<Vec<u32>> {
 }
 
 impl ClosedFile {
-    pub(super) fn parse(file: &[u8]) -> ClosedFile {
+    pub(in crate::record) fn parse(file: &[u8]) -> ClosedFile {
         let top = boxes(file);
         let names: Vec<&[u8]> = top.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, [&b"ftyp"[..], b"mdat", b"moov", b"uuid"]);
@@ -68,19 +70,33 @@ impl ClosedFile {
             notes: (index.len() - 16 - 8) / 96,
             ..ClosedFile::default()
         };
-        for (name, track) in boxes(top[2].1) {
+        closed.read_tracks(file, top[2].1);
+        closed
+    }
+
+    /// Parses a file that has its `moov` in front, and no index.
+    pub(in crate::record) fn parse_span(file: &[u8]) -> ClosedFile {
+        let top = boxes(file);
+        let names: Vec<&[u8]> = top.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, [&b"ftyp"[..], b"moov", b"mdat"]);
+        let mut span = ClosedFile::default();
+        span.read_tracks(file, top[1].1);
+        span
+    }
+
+    fn read_tracks(&mut self, file: &[u8], movie: &[u8]) {
+        for (name, track) in boxes(movie) {
             if name != b"trak" {
                 continue;
             }
             let handler = body(track, &["mdia", "hdlr"]);
             let samples = samples(file, body(track, &["mdia", "minf", "stbl"]));
             match &handler[8..12] {
-                b"vide" => closed.video = samples,
-                b"soun" => closed.audio = samples,
+                b"vide" => self.video = samples,
+                b"soun" => self.audio = samples,
                 other => panic!("{other:?}"),
             }
         }
-        closed
     }
 }
 
@@ -108,10 +124,12 @@ fn samples(file: &[u8], tables: &[u8]) -> Vec<ReadSample> {
     assert_eq!(durations.len(), sizes.len());
     assert!(offsets.is_empty() || offsets.len() == sizes.len());
     let has_syncs = boxes(tables).iter().any(|(name, _)| *name == b"stss");
-    let syncs = if has_syncs {
-        rows(body(tables, &["stss"]), 1)
-    } else {
-        Vec::new()
+    let syncs: BTreeSet<u32> = match has_syncs {
+        true => rows(body(tables, &["stss"]), 1)
+            .concat()
+            .into_iter()
+            .collect(),
+        false => BTreeSet::new(),
     };
     let chunks = body(tables, &["co64"]);
     let count = u32_at(chunks, 4) as usize;
@@ -129,7 +147,7 @@ fn samples(file: &[u8], tables: &[u8]) -> Vec<ReadSample> {
             samples.push(ReadSample {
                 time,
                 composition_offset: offsets.get(number).map_or(0, |offset| *offset as i32),
-                is_sync: !has_syncs || syncs.contains(&vec![number as u32 + 1]),
+                is_sync: !has_syncs || syncs.contains(&(number as u32 + 1)),
                 bytes: file[offset..offset + sizes[number]].to_vec(),
             });
             offset += sizes[number];

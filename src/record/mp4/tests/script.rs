@@ -1,5 +1,7 @@
 //! Recordings that were made up.
 
+use allocation_counter::{AllocationInfo, measure};
+
 use super::NAME;
 use super::closed_file::{ClosedFile, ReadSample};
 use crate::live::arena::{Arena, BLOCK_LEN};
@@ -10,6 +12,7 @@ use crate::record::WallMillis;
 use crate::record::disk::sim::SimDisk;
 use crate::record::mp4::writer::{AppendError, Mp4Writer};
 use crate::record::staging::Staging;
+use std::ops::Range;
 use std::path::Path;
 
 /// H.264, Constrained Baseline, level 3.0, 640x360.
@@ -20,9 +23,9 @@ const AVC: &[u8] = b"\x17\0\0\0\0\x01\x42\xC0\x1E\xFF\xE1\0\x19\x67\x42\xC0\x1E\
 const AAC: &[u8] = b"\xAF\0\x11\x90";
 
 /// When the recording begins.
-pub(super) const WALL: WallMillis = 1_764_288_000_250;
+pub(in crate::record) const WALL: WallMillis = 1_764_288_000_250;
 
-pub(super) fn presentation() -> Presentation {
+pub(in crate::record) fn presentation() -> Presentation {
     Presentation {
         video: VideoTrack::from_sequence_header(AVC),
         audio: AudioTrack::from_sequence_header(AAC),
@@ -30,60 +33,65 @@ pub(super) fn presentation() -> Presentation {
 }
 
 /// Numbers that look random (splitmix64).
-pub(super) struct Random(pub(super) u64);
+pub(in crate::record) struct Random(pub(in crate::record) u64);
 
 impl Random {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(in crate::record) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^ (z >> 31)
     }
 
-    pub(super) fn below(&mut self, limit: u64) -> u64 {
+    pub(in crate::record) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 }
 
-/// The bytes of a sample.
-fn bytes_of(sample: &CutSample) -> impl Iterator<Item = u8> {
+/// The bytes of a sample, from an offset on.
+fn bytes_of(sample: &CutSample, from: u32) -> impl Iterator<Item = u8> {
     let seed = sample.number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (0..u64::from(sample.len))
-        .map(move |at| (seed.wrapping_add(at).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 56) as u8)
+    (from..sample.len).map(move |at| {
+        let mixed = seed.wrapping_add(at.into());
+        (mixed.wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 56) as u8
+    })
 }
 
 /// A recording under way.
-pub(super) struct Script {
+pub(in crate::record) struct Script {
     random: Random,
     arena: Arena,
     number: u64,
     /// The decode time of the next cut, in ms.
-    time: u64,
+    pub(in crate::record) time: u64,
     /// Whether there is video.
-    pub(super) has_video: bool,
+    pub(in crate::record) has_video: bool,
+    /// What the last append has allocated.
+    pub(in crate::record) allocated: AllocationInfo,
     /// What was appended, one for each fragment.
-    pub(super) appended: Vec<Vec<CutSample>>,
+    pub(in crate::record) appended: Vec<Vec<CutSample>>,
 }
 
 impl Script {
-    pub(super) fn new(seed: u64) -> Script {
+    pub(in crate::record) fn new(seed: u64) -> Script {
         Script {
             random: Random(seed),
             arena: Arena::new(64 * BLOCK_LEN),
             number: 17,
             time: 5_000 + seed,
             has_video: true,
+            allocated: AllocationInfo::default(),
             appended: Vec::new(),
         }
     }
 
-    pub(super) fn writer(&self, disk: &SimDisk) -> Mp4Writer {
+    pub(in crate::record) fn writer(&self, disk: &SimDisk) -> Mp4Writer {
         Mp4Writer::begin(disk, Path::new(NAME), &presentation(), WALL, 0).unwrap()
     }
 
     /// The next GOP of a stream. The messages are in the order of their timestamps.
-    pub(super) fn cut(&mut self) -> Cut {
-        let frames = 2 + self.random.below(10);
+    pub(in crate::record) fn cut(&mut self) -> Cut {
+        let frames = 2 + self.random.below(5);
         let mut cut = Cut::default();
         if self.random.below(8) == 0 {
             self.time += 3_000;
@@ -92,7 +100,7 @@ impl Script {
         let (start, end) = (self.time, self.time + frames * 40);
         for frame in 0..frames {
             let time = start + frame * 40;
-            let len = if frame == 0 { 2_000 } else { 10 };
+            let len = if frame == 0 { 700 } else { 10 };
             if self.has_video {
                 let sample = self.sample(Kind::Video, time, 40, len);
                 cut.samples.push(CutSample {
@@ -126,7 +134,7 @@ impl Script {
     }
 
     /// Appends a cut. Its messages leave the log after `most` bytes.
-    pub(super) fn append(
+    pub(in crate::record) fn append(
         &mut self,
         writer: &mut Mp4Writer,
         cut: &mut Cut,
@@ -139,7 +147,7 @@ impl Script {
             let mut done = 0;
             let most = (1 + random.below(3_000) as usize).min(out.len());
             while let Some(sample) = samples.get(place.index).filter(|_| done < most) {
-                let rest = bytes_of(sample).skip(place.offset as usize);
+                let rest = bytes_of(sample, place.offset);
                 let count = rest
                     .zip(&mut out[done..most])
                     .map(|(byte, to)| *to = byte)
@@ -157,29 +165,37 @@ impl Script {
             Ok(done)
         };
         let wall = WALL + self.time;
-        writer.append(cut, wall, &mut source, &mut staging)?;
+        let mut outcome = Ok(());
+        self.allocated = measure(|| outcome = writer.append(cut, wall, &mut source, &mut staging));
+        outcome?;
         self.appended.push(cut.samples.clone());
         Ok(())
     }
 
     /// What a closed file with the first fragments must have.
-    pub(super) fn expected(&self, fragments: usize) -> ClosedFile {
+    pub(in crate::record) fn expected(&self, fragments: usize) -> ClosedFile {
+        self.expected_of(0..fragments)
+    }
+
+    /// What a file with these fragments must have.
+    pub(in crate::record) fn expected_of(&self, fragments: Range<usize>) -> ClosedFile {
+        let notes = fragments.len();
         let track = |kind: Kind| {
-            let samples = self.appended[..fragments].iter().flatten();
+            let samples = self.appended[fragments.clone()].iter().flatten();
             let samples: Vec<&CutSample> = samples.filter(|sample| sample.kind == kind).collect();
             let first = samples.first().map_or(0, |sample| sample.decode_time);
             let samples = samples.into_iter().map(|sample| ReadSample {
                 time: sample.decode_time - first,
                 composition_offset: sample.composition_time,
                 is_sync: sample.is_sync || kind == Kind::Audio,
-                bytes: bytes_of(sample).collect(),
+                bytes: bytes_of(sample, 0).collect(),
             });
             samples.collect()
         };
         ClosedFile {
             video: track(Kind::Video),
             audio: track(Kind::Audio),
-            notes: fragments,
+            notes,
         }
     }
 }

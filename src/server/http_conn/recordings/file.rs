@@ -1,6 +1,8 @@
 //! Whole files.
 
-use super::{Bytes, Exchange, disk_failed, has_parameter, not_found, with_file_name};
+use super::{
+    Bytes, Exchange, disk_failed, has_parameter, log_beginning, not_found, with_file_name,
+};
 use crate::http::{Response, conditions, date};
 use crate::record::name::{FileName, Format};
 use crate::record::playback::file::{FileBody, InitBody};
@@ -47,10 +49,14 @@ pub(super) fn reply(
         response = with_file_name(response, key, from, extension);
     }
     let (response, range) = Ranged::new(exchange.head, tag).open(response, len)?;
-    Ok(Bytes {
+    let bytes = Bytes {
         response,
         range,
         body,
         _paid: None,
-    })
+    };
+    if !is_init {
+        log_beginning(exchange, key, &bytes, "a recorded file");
+    }
+    Ok(bytes)
 }

@@ -18,7 +18,8 @@ const COST: usize = 50;
 
 /// The reply to a request for the list, whose text is made piece by piece while it is sent.
 pub(in crate::server::http_conn) struct ListReply<'s> {
-    recordings: &'s Recordings,
+    /// `None` if nothing can be recorded: then the list is empty.
+    recordings: Option<&'s Recordings>,
     /// What the client may see; everything if it is privileged.
     visitor: Option<Visitor<'s>>,
     wanted: Wanted,
@@ -27,7 +28,7 @@ pub(in crate::server::http_conn) struct ListReply<'s> {
 /// Answers a request for the list.
 pub(super) fn reply<'s>(
     shared: &'s Arc<Shared>,
-    recordings: &'s Recordings,
+    recordings: Option<&'s Recordings>,
     exchange: &Exchange<'_>,
 ) -> Result<ListReply<'s>, Response> {
     let guard = &shared.guard;

@@ -1,8 +1,10 @@
 //! Spans of a stream's recordings: as one MP4 file, and as an HLS playlist.
 
 use super::{
-    Bytes, Exchange, bad, disk_failed, has_parameter, not_recorded, time_of, with_file_name,
+    Bytes, Exchange, bad, disk_failed, has_parameter, log_beginning, not_recorded, time_of,
+    with_file_name,
 };
+use crate::allowance::Taken;
 use crate::http::{Response, Status, conditions, percent, query};
 use crate::live::hls::playlist::{CONTENT_TYPE, MAX_QUERY_LEN};
 use crate::record::WallMillis;
@@ -12,9 +14,9 @@ use crate::record::playback::span::SpanBody;
 use crate::record::playback::time::Shown;
 use crate::record::playback::{Body, Recordings};
 use crate::rtmp::stream_key::StreamKey;
-use crate::server::http_conn::HttpEnd;
 use crate::server::http_conn::ranged::Ranged;
 use crate::server::http_conn::writer::Writer;
+use crate::server::http_conn::{HttpEnd, log_viewer, no_memory};
 use crate::server::wall_clock;
 
 /// The parameters that aren't for the files of a playlist.
@@ -47,12 +49,14 @@ pub(super) fn file(
     let body = SpanBody::new(recordings.clone(), key.clone(), plan);
     let body = body.ok_or_else(|| not_recorded(key))?;
     let (response, range) = Ranged::new(exchange.head, tag).open(response, body.len())?;
-    Ok(Bytes {
+    let bytes = Bytes {
         response,
         range,
         body: Box::new(body),
         _paid: paid,
-    })
+    };
+    log_beginning(exchange, key, &bytes, "a recording");
+    Ok(bytes)
 }
 
 /// A number that differs for spans of other bytes.
@@ -70,6 +74,8 @@ pub(in crate::server::http_conn) struct PlaylistReply {
     survey: Survey,
     folder: String,
     query: String,
+    /// For these texts.
+    _paid: Taken,
 }
 
 /// Answers a request for a span as a playlist. `asked` is the name of the stream in the URL.
@@ -100,11 +106,19 @@ pub(super) fn playlist(
     } else {
         String::new()
     };
+    let len = folder.capacity() + query.capacity();
+    let paid = exchange.allowance.take(len);
+    let paid = paid.map_err(|_| no_memory())?;
+    // Growing ones are loaded again and again.
+    if !survey.is_growing() {
+        log_viewer(exchange.shared, exchange.client, key, "recorded HLS");
+    }
     Ok(PlaylistReply {
         span,
         survey,
         folder,
         query,
+        _paid: paid,
     })
 }
 
@@ -163,7 +177,7 @@ fn refusal(exchange: &Exchange<'_>, key: &StreamKey, why: NoPlan) -> Response {
         NoPlan::TooManyFiles => bad(&format!(
             "there are more than {MAX_FILES} files in that time"
         )),
-        NoPlan::NoMemory => super::super::no_memory(),
+        NoPlan::NoMemory => no_memory(),
         NoPlan::Disk(error) => disk_failed(exchange, key, &error),
     }
 }

@@ -92,8 +92,12 @@ fn a_moof_or_a_head_that_is_cut_or_damaged_does_not_panic() {
             damaged[bit / 8] ^= 1 << (bit % 8);
             if let Some(moof) = Moof::parse(&damaged) {
                 assert_eq!(moof.len as usize, damaged.len(), "{name}");
-                let times = &mut Times::default();
-                times.add(&moof, Shift::default());
+                Times::default().add(&moof, Shift::default());
+                let [video, audio] = [Medium::Video, Medium::Audio].map(|medium| moof.run(medium));
+                let (video, audio) = (video.unwrap(), audio.unwrap());
+                assert_eq!(u64::from(video.data_offset), u64::from(moof.len) + 8);
+                let end = u64::from(video.data_offset) + video.data_len();
+                assert_eq!(u64::from(audio.data_offset), end);
             }
             let _ = FileHead::parse(&damaged);
         }
@@ -163,13 +167,21 @@ fn a_piece_that_a_note_does_not_count_is_none() {
         moof_at: 0,
     };
     let mut out = b"before".to_vec();
-    let piece = |table, note: &Note, out: &mut Vec<u8>| {
-        let (totals, times) = Default::default();
-        span.movie
-            .piece((Medium::Video, table), &totals, &times, note, &placed, out)
+    let piece = |table, note: &Note, earlier: &Times, out: &mut Vec<u8>| {
+        let (table, totals) = ((Medium::Video, table), Totals::default());
+        let movie = &span.movie;
+        movie.piece(table, &totals, earlier, note, &placed, out)
     };
-    assert_eq!(piece(movie::Table::Stss, &note, &mut out), None);
+    let nothing = &Times::default();
+    assert_eq!(piece(movie::Table::Stss, &note, nothing, &mut out), None);
     assert_eq!(out, b"before");
-    assert!(piece(movie::Table::Stss, &file.note(0), &mut out).is_some());
+    assert!(piece(movie::Table::Stss, &file.note(0), nothing, &mut out).is_some());
     assert_eq!(out, b"before\0\0\0\x01\0\0\0\x02");
+
+    // Where nothing is before a fragment, times from before don't count.
+    let mut earlier = Times::default();
+    earlier.add(&moof, Shift::default());
+    out.clear();
+    assert!(piece(movie::Table::Stts, &file.note(0), &earlier, &mut out).is_some());
+    assert_eq!(out, b"\0\0\0\x01\0\0\0\x28");
 }

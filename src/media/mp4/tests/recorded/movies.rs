@@ -29,7 +29,8 @@ fn fragments(rows: &[(Track, Track)], starts: [u64; 2]) -> Vec<Fragment> {
             for &(duration, composition_offset, is_sync, len) in samples {
                 fragment[number].push(Sample {
                     decode_time: times[number],
-                    duration,
+                    // Its own, which is shorter than the time to the next one.
+                    duration: duration.div_ceil(2),
                     composition_offset: if number == 0 { composition_offset } else { 0 },
                     is_sync: is_sync || number == 1,
                     bytes: (0..len)

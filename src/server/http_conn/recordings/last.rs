@@ -1,0 +1,95 @@
+//! The last seconds of a stream, from memory.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Bytes, RecordedReply, bad, has_parameter, with_file_name};
+use crate::http::{Response, Status, conditions, query};
+use crate::record::playback::Body;
+use crate::record::playback::last::LastBody;
+use crate::rtmp::stream_key::StreamKey;
+use crate::server::http_conn::exchange::{Exchange, not_live};
+use crate::server::http_conn::hls::random;
+use crate::server::http_conn::no_memory;
+use crate::server::http_conn::ranged::Ranged;
+use crate::server::wall_clock;
+
+/// The cost of a request, in streams that could be looked at in the same time.
+const COST: usize = 20;
+
+/// Answers a request for the last seconds of a stream as a closed MP4 file.
+#[inline(never)] // Keeps these locals off the stack while the answer is sent.
+pub(in crate::server::http_conn) fn reply<'s>(
+    exchange: &mut Exchange<'_>,
+    key: &StreamKey,
+) -> Result<RecordedReply<'s>, Response> {
+    let last = exchange.parameter("last").and_then(query::duration);
+    let last = last.ok_or_else(|| bad("last isn't a time such as 30s, 500ms or 10m"))?;
+    let admission = exchange.authorize(key)?;
+    let key = admission.key;
+    let stream = admission.stream.ok_or_else(|| not_live(&key))?;
+    exchange.look_at(COST)?;
+    // A client that asks for the rest of a file gets it of the same file.
+    let known = exchange.head.header("if-range").and_then(parse_tag);
+    let nothing = || Response::text(Status::NotFound, "nothing of this stream can be MP4 now");
+    let span = stream.last_messages(last, known, random, exchange.shared.now());
+    let span = span.ok_or_else(nothing)?;
+    let cost = LastBody::cost(&span);
+    let (own, common) = (exchange.allowance, &exchange.shared.common);
+    let paid = own.take(cost).or_else(|_| common.take(cost));
+    let paid = paid.map_err(|_| no_memory())?;
+    let messages = span.messages();
+    let tag = conditions::tag(&format_args!(
+        "{:08x}-{:x}-{:x}",
+        span.life(),
+        messages.start,
+        messages.end
+    ));
+    let age = exchange.shared.now().saturating_sub(span.arrived());
+    let body = LastBody::new(Arc::clone(&stream), span).map_err(|_| nothing())?;
+    let mut response = Response::new("video/mp4", &[][..]);
+    response.cache = "no-cache";
+    if has_parameter(exchange, "download") {
+        let from = wall_clock::now().saturating_sub(age);
+        response = with_file_name(response, &key, from, ".mp4");
+    }
+    let (response, range) = Ranged::new(exchange.head, tag).open(response, body.len())?;
+    Ok(RecordedReply::Bytes(Bytes {
+        response,
+        range,
+        body: Box::new(body),
+        _paid: Some(paid),
+    }))
+}
+
+/// Reads a tag: the life of a stream, and a range of its messages.
+fn parse_tag(tag: &str) -> Option<(u32, Range<u64>)> {
+    let numbers = tag.strip_prefix('"')?.strip_suffix('"')?;
+    let mut numbers = numbers.split('-');
+    let mut next = || u64::from_str_radix(numbers.next()?, 16).ok();
+    let (life, start, end) = (next()?, next()?, next()?);
+    let life = u32::try_from(life).ok()?;
+    (start < end && numbers.next().is_none()).then_some((life, start..end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_name_a_range_of_messages() {
+        assert_eq!(parse_tag("\"00c0ffee-10-2f\""), Some((0xC0_FFEE, 16..47)));
+        for other in [
+            "",
+            "\"\"",
+            "\"00c0ffee-10\"",
+            "\"00c0ffee-2f-10\"",
+            "\"100000000-10-2f\"",
+            "\"00c0ffee-10-2f-30\"",
+            "W/\"00c0ffee-10-2f\"",
+            "\"file-1-2\"",
+        ] {
+            assert_eq!(parse_tag(other), None, "{other}");
+        }
+    }
+}

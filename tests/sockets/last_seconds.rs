@@ -1,0 +1,141 @@
+//! The last seconds of a stream, as a closed file.
+
+use brooklet::config::{Access, Key};
+use brooklet::rtmp::amf0::Value;
+use brooklet::{Config, Server};
+
+use crate::client::{AAC_HEADER, AVC_320X240, Client, server};
+use crate::common::http::{Answer, HttpClient};
+
+const LAST: &str = "/live/door.mp4?last=30s";
+
+/// A publisher with GOPs of a second, and an HTTP client.
+struct Scene {
+    _server: Server,
+    camera: Client,
+    frames: u32,
+    client: HttpClient,
+}
+
+impl Scene {
+    fn start(config: Config) -> Scene {
+        let server = server(config);
+        let camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
+        let client = HttpClient::connect(server.http_addresses()[0]);
+        let mut scene = Scene {
+            _server: server,
+            camera,
+            frames: 0,
+            client,
+        };
+        scene.camera.send_message(9, 1, 0, AVC_320X240);
+        scene.camera.send_message(8, 1, 0, AAC_HEADER);
+        scene
+    }
+
+    fn frames(&mut self, count: u32) {
+        for _ in 0..count {
+            let (number, time) = (self.frames, self.frames * 40);
+            let is_key = number % 25 == 0;
+            self.camera.send_frame(number, time, is_key, 3_000);
+            let audio = b"\xAF\x01\x21\x10\x05";
+            self.camera.send_message(8, 1, time, audio);
+            self.frames += 1;
+        }
+        // Once this command is answered, the server has processed all frames.
+        let (id, nothing) = (9.0, Value::Null);
+        self.camera
+            .send_command(0, "createStream", id, nothing, Vec::new());
+        self.camera.wait_for_command("_result");
+    }
+
+    fn get(&mut self, target: &str, headers: &str) -> Answer {
+        self.client.request("GET", target, headers);
+        self.client.answer()
+    }
+}
+
+#[test]
+fn the_last_seconds_are_a_file_of_known_length() {
+    let mut scene = Scene::start(Config::default());
+    scene.frames(110);
+    let whole = scene.get(LAST, "");
+    assert_eq!(whole.status, 200);
+    assert_eq!(whole.header("content-type"), Some("video/mp4"));
+    assert_eq!(whole.header("accept-ranges"), Some("bytes"));
+    assert_eq!(whole.header("content-disposition"), None);
+    let len = whole.header("content-length").unwrap().parse::<usize>();
+    assert_eq!(len, Ok(whole.body.len()));
+    assert_eq!(&whole.body[4..8], b"ftyp");
+    assert_eq!(&whole.body[40..44], b"moov");
+    // 110 frames and their audio, less the tag headers.
+    let media = 110 * (3_000 - 5 + 3);
+    assert!(whole.body.len() > media && whole.body.len() < media + 8_000);
+    scene.client.request("HEAD", LAST, "");
+    let head = scene.client.bodiless_answer();
+    assert_eq!(
+        head.header("content-length"),
+        whole.header("content-length")
+    );
+    let saved = scene.get(&format!("{LAST}&download"), "");
+    let name = saved.header("content-disposition").unwrap();
+    assert!(name.starts_with("attachment; filename=\"door_20"), "{name}");
+    // Only the newest GOP.
+    let short = scene.get("/live/door.mp4?last=0", "");
+    assert!(short.body.len() < whole.body.len() / 5);
+}
+
+#[test]
+fn a_range_is_of_the_file_that_the_client_knows() {
+    let mut scene = Scene::start(Config::default());
+    scene.frames(60);
+    let whole = scene.get(LAST, "");
+    let tag = whole.header("etag").unwrap().to_owned();
+    scene.frames(10);
+    let of = |scene: &mut Scene, range: &str, tag: &str| {
+        let headers = format!("Range: bytes={range}\r\nIf-Range: {tag}\r\n");
+        scene.get(LAST, &headers)
+    };
+    let len = whole.body.len();
+    for (from, to) in [
+        (0, 99),
+        (1_000, 1_999),
+        (5_000, 80_000),
+        (len - 10, len - 1),
+    ] {
+        let part = of(&mut scene, &format!("{from}-{to}"), &tag);
+        assert_eq!(part.status, 206);
+        assert_eq!(part.header("etag"), Some(&*tag));
+        assert!(part.body == whole.body[from..=to], "{from}-{to}");
+        let expected = format!("bytes {from}-{to}/{len}");
+        assert_eq!(part.header("content-range"), Some(&*expected));
+    }
+    assert_eq!(of(&mut scene, &format!("{len}-"), &tag).status, 416);
+    // Of a file that isn't there, the newest one as a whole.
+    let other = of(&mut scene, "0-99", "\"00c0ffee-0-5\"");
+    assert_eq!(other.status, 200);
+    assert!(other.body.len() > len);
+}
+
+#[test]
+fn what_cannot_be_had_says_why() {
+    let mut scene = Scene::start(Config::default());
+    let status = |scene: &mut Scene, target: &str| scene.get(target, "").status;
+    assert_eq!(status(&mut scene, LAST), 404);
+    scene.frames(30);
+    assert_eq!(status(&mut scene, LAST), 200);
+    for last in ["", "x", "-1", "3d"] {
+        let target = format!("/live/door.mp4?last={last}");
+        assert_eq!(status(&mut scene, &target), 400, "{last}");
+    }
+    assert_eq!(status(&mut scene, "/live/other.mp4?last=30s"), 404);
+}
+
+#[test]
+fn the_last_seconds_need_the_key_of_the_stream() {
+    let config = Config::default().play(Access::default().keys(vec![Key::parse("watch").unwrap()]));
+    let mut scene = Scene::start(config);
+    scene.frames(30);
+    assert_eq!(scene.get(LAST, "").status, 401);
+    assert_eq!(scene.get(&format!("{LAST}&key=watch"), "").status, 200);
+}
