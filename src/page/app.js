@@ -104,7 +104,7 @@ async function poll() {
   else show(list);
   if (all) {
     const others = recorded.filter(name => !cards.has(name));
-    put(kept, others.length ? 'Recordings of others:' : '');
+    put(kept, others.length ? 'More recordings:' : '');
     for (const name of others) {
       kept.append(' ');
       add(kept, 'a', name).href = toRecordings(name);
@@ -128,7 +128,6 @@ if (!path) {
   } else {
     document.body.className = 'alone';
     open(main, path);
-    main.querySelector('.bar p').hidden = false;
     poll();
   }
   addEventListener('hashchange', () => (go && location.hash ? go() : location.reload()));

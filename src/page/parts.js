@@ -20,7 +20,7 @@ export function add(parent, tag, text) {
   return element;
 }
 
-export const toRecordings = name => `${pathOf(name)}${withKey}#recordings`;
+export const toRecordings = name => pathOf(name) + withKey + '#recordings';
 
 /** Says how a stream's recording goes; links to what there is of it. */
 export function showRecording(element, { name, recording }, disk, recorded) {

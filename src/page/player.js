@@ -56,7 +56,7 @@ export async function ask(what) {
   const timer = setTimeout(() => abort.abort(), 8000);
   try {
     const answer = await fetch(`${root}api/v1/${what}${query}`, { cache: 'no-store', signal: abort.signal });
-    return await answer.json();
+    return answer.ok ? await answer.json() : null;
   } catch (_) {
     return null;
   } finally {

@@ -7,7 +7,7 @@ import { add, copy, open, pathOf, put, showRecording } from './parts.js';
 const MINUTE = 60000;
 const HOUR = 60 * MINUTE;
 
-/** Midnight, `days` after that before a moment; with summer time, days have 23 or 25 hours. */
+/** Midnight before a moment, or `days` later: some days have 23 or 25 hours. */
 function midnight(moment, days = 0) {
   const date = new Date(moment);
   return +new Date(date.getFullYear(), date.getMonth(), date.getDate() + days);
@@ -34,7 +34,7 @@ export function past(main, name) {
     return isGrowing ? moment + (isEnd ? HOUR : 0) : undefined;
   };
   const isThere = (from, to) => spans.some(s => s.from < to && s.to > from);
-  // An hour may be there twice, in two zones.
+  // An hour may be there twice.
   const timeOf = moment => format(moment, { timeStyle: end - begin === 24 * HOUR ? 'medium' : 'long' });
 
   const lines = [dayLine, hourLine].map((element, isHour) => {
@@ -82,10 +82,10 @@ export function past(main, name) {
       if (dragged) seek(dragged);
       dragged = undefined;
     };
-    // iPhones move by the knob only.
+    // On the knob, or beside it on an iPhone, a click moves nothing.
     slider.onclick = ({ detail, clientX }) => {
       const moment = from + ((clientX - element.offsetLeft) / element.offsetWidth) * (to - from);
-      if (detail && Math.abs(moment - position) > (to - from) / 50) seek(moment);
+      if (detail && Math.abs(moment - position) > slider.step) seek(moment);
     };
     ends.forEach((input, i) => (input.oninput = () => setCut(i, +input.value)));
     return line;
@@ -107,7 +107,8 @@ export function past(main, name) {
   function setDay(moment) {
     [begin, end] = [midnight(moment), midnight(moment, 1)];
     lines[0].set(begin, end);
-    [back.href, forth.href] = [dayOf(midnight(begin, -1)), dayOf(end)];
+    back.href = dayOf(midnight(begin, -1));
+    forth.href = dayOf(end);
     const [title, weeks] = calendar.children;
     put(title, format(begin, { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' }));
     calendar.open = false;
@@ -131,7 +132,7 @@ export function past(main, name) {
 
   /** Plays what is recorded from a moment on without a gap, ten minutes at a time. */
   function replay(video, say, wanted) {
-    let begun; // when the video begins; it isn't there yet without
+    let begun; // the moment at which the video begins, once it is known
     let turn = 0;
     const wall = () => (begun ? begun + video.currentTime * 1000 : wanted);
     const resume = () => video.play().catch(() => {});
@@ -143,14 +144,14 @@ export function past(main, name) {
         const from = next(moment);
         try {
           if (!from) return say('The recording ends here.');
-          // It begins with a keyframe, and grows no more.
+          // It begins with the keyframe before, and must not grow while it plays.
           const end = Math.min(from + 10 * MINUTE, next(from, true));
           const answer = await fetch(url(from, end), { headers: { Range: 'bytes=0-0' } });
           const text = await answer.text();
           if (mine !== turn) return;
           if (answer.ok) {
             begun = Date.parse(answer.headers.get('recording-from'));
-            video.src = url(from, Date.parse(answer.headers.get('recording-to')));
+            video.src = url(from, Date.parse(answer.headers.get('recording-to')) - 10);
             video.currentTime = Math.max(0, from - begun) / 1000;
             return resume();
           }
@@ -170,7 +171,7 @@ export function past(main, name) {
     };
     video.onwaiting = () => say('Loading …');
     video.onplaying = () => say('');
-    video.onended = () => (isLive && isGrowing && Date.now() - wall() < 20000 ? live.click() : load(wall() + 100));
+    video.onended = () => (isLive && isGrowing && Date.now() - wall() < 10000 ? live.click() : load(wall() + 100));
     video.onerror = () => {
       // 2: the connection broke.
       if (video.error.code === 2) load(wall());
@@ -190,16 +191,17 @@ export function past(main, name) {
     moment = next(moment) || (spans.length && spans[spans.length - 1].to - 5000);
     if (!moment) return;
     history.replaceState(null, '', '#' + new Date(moment).toISOString());
-    if (shown) return shown.seek(moment);
-    show((video, say) => replay(video, say, moment));
+    if (shown) shown.seek(moment);
+    else show((video, say) => replay(video, say, moment));
+    tick();
   }
 
-  const toggle = () => (player.video.paused ? player.video.play() : player.video.pause());
+  const toggle = () => player.video[player.video.paused ? 'play' : 'pause']();
 
   function tick() {
     const before = position;
     position = dragged || (shown ? shown.wall() : Date.now());
-    // The day follows what is played, unless another one is looked at.
+    // The day follows, unless another one is looked at.
     if (before >= begin && before < end && (position < begin || position > end)) setDay(position);
     lines.forEach(line => line.update());
     put(clock, timeOf(position));
@@ -228,10 +230,10 @@ export function past(main, name) {
       spans = found.spans.map(s => ({ from: Date.parse(s.from), to: Date.parse(s.to) }));
       [isGrowing, isLive] = [found.is_recording, stream.is_live];
       showRecording(state, stream, list.disk, []);
-      if (begin) draw();
+      if (player) draw();
       else go();
     } else put(state.firstElementChild, TEXTS.silent);
-    setTimeout(poll, begin ? 10000 : 1000);
+    setTimeout(poll, player ? 10000 : 1000);
   })();
 
   last.href = `${pathOf(name)}.mp4${query}&last=30s&download`;
@@ -240,11 +242,11 @@ export function past(main, name) {
   endHere.onclick = () => setCut(1, position);
   cancel.onclick = () => draw((cut = undefined));
   document.onkeydown = ({ key, target, ctrlKey, altKey, metaKey }) => {
-    if (ctrlKey || altKey || metaKey || target.matches('input')) return;
+    if (ctrlKey || altKey || metaKey || target.type === 'range') return;
     const by = { ArrowLeft: -10000, ArrowRight: 10000 }[key];
     if (by) seek(position + by);
-    else if (key !== ' ' || !shown || target.closest('a, button, summary')) return;
-    else toggle();
+    else if (key === ' ' && shown && target === document.body) toggle();
+    else return;
     return false;
   };
   main.append(view);

@@ -17,6 +17,7 @@ mod native_hls;
 mod other;
 mod other_browsers;
 mod playing;
+mod recordings;
 mod timing;
 mod under_a_path;
 
