@@ -63,7 +63,7 @@ pub(in crate::record) struct Script {
     arena: Arena,
     number: u64,
     /// The decode time of the next cut, in ms.
-    time: u64,
+    pub(in crate::record) time: u64,
     /// Whether there is video.
     pub(in crate::record) has_video: bool,
     /// What the last append has allocated.
