@@ -85,7 +85,7 @@ pub mod http;
 pub mod live;
 pub mod media;
 mod medium;
-#[cfg_attr(not(feature = "record"), path = "no_record.rs")]
+#[cfg_attr(not(feature = "record"), path = "record/no_record.rs")]
 #[doc(hidden)]
 pub mod record;
 pub mod rtmp;
