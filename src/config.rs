@@ -100,8 +100,8 @@ settings! {
         publish: Access = Access::default(),
         /// Who may play.
         play: Access = Access::default(),
-        /// The key that HTTP clients need to see addresses and to end connections. Without it, only
-        /// clients on this machine may do so.
+        /// The key that HTTP clients need to see addresses, to end connections, and to begin and end
+        /// recordings. Without it, only clients on this machine may do so.
         api_key: Option<Secret> = None,
         /// Proxies that are trusted to name the client for whom they send an HTTP request.
         trusted_proxies: Vec<Network> = Vec::new(),

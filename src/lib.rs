@@ -56,6 +56,7 @@
 //! | decide who may connect, publish and play           | [`Handler`], `examples/doorman.rs`       |
 //! | receive the messages of a stream                   | [`Attached`], `examples/recorder.rs`     |
 //! | list streams and connections, disconnect clients   | [`Server`], `examples/overseer.rs`       |
+//! | record streams                                     | [`config::Record`]                       |
 //! | set keys, users and networks                       | [`config::Access`]                       |
 //! | keep media in an arena that outlives the server    | [`ServerBuilder::arena`]                 |
 //!
@@ -84,7 +85,7 @@ pub mod http;
 pub mod live;
 pub mod media;
 mod medium;
-#[cfg_attr(not(feature = "record"), path = "no_record.rs")]
+#[cfg_attr(not(feature = "record"), path = "record/no_record.rs")]
 #[doc(hidden)]
 pub mod record;
 pub mod rtmp;

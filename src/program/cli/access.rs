@@ -64,8 +64,8 @@ pub(super) const LISTS: &[Opt] = &[
         name: "api-key",
         value: "KEY",
         default: "only this machine may",
-        help: "the key that is needed to see addresses of viewers and to end connections over \
-               HTTP; or @FILE",
+        help: "the key that is needed over HTTP to see addresses of viewers, to end connections, and \
+               to begin and end recordings; or @FILE",
         kind: Kind::Secrets(|settings| settings.config.api_key = None),
         set: |settings, text| match settings.config.api_key.replace(parse_api_key(text)?) {
             None => Ok(()),

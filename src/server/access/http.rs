@@ -98,8 +98,8 @@ impl Guard {
         visitor
     }
 
-    /// Whether the sender of a request may see addresses and end connections. A wrong key counts as an
-    /// attempt.
+    /// Whether the sender of a request may see addresses, end connections, and begin and end recordings. A
+    /// wrong key counts as an attempt.
     pub(in crate::server) fn is_privileged(
         &self,
         client: &Client,

@@ -140,6 +140,22 @@ impl Script {
         cut: &mut Cut,
         most: usize,
     ) -> Result<(), AppendError> {
+        let ms = |sample: &CutSample| match sample.kind {
+            Kind::Video => sample.decode_time,
+            _ => sample.decode_time / 48,
+        };
+        let wall = WALL + cut.samples.iter().map(ms).min().unwrap_or(0);
+        self.append_at(writer, cut, wall, most)
+    }
+
+    /// Appends a cut whose first frame arrived at this time.
+    pub(in crate::record) fn append_at(
+        &mut self,
+        writer: &mut Mp4Writer,
+        cut: &mut Cut,
+        wall: WallMillis,
+        most: usize,
+    ) -> Result<(), AppendError> {
         let mut staging = Staging::new(&self.arena).unwrap();
         let mut left = most;
         let mut random = Random(self.random.next());
@@ -164,11 +180,6 @@ impl Script {
             left = left.checked_sub(done).ok_or(Evicted)?;
             Ok(done)
         };
-        let ms = |sample: &CutSample| match sample.kind {
-            Kind::Video => sample.decode_time,
-            _ => sample.decode_time / 48,
-        };
-        let wall = WALL + cut.samples.iter().map(ms).min().unwrap_or(0);
         let mut outcome = Ok(());
         self.allocated = measure(|| outcome = writer.append(cut, wall, &mut source, &mut staging));
         outcome?;

@@ -1,6 +1,6 @@
 //! Replaces `record` in a build that can't record: only the shapes of its reports are left.
 
-#[path = "record/report.rs"]
+#[path = "report.rs"]
 pub mod report;
 
 /// Milliseconds since 1970, UTC, by the wall clock.
