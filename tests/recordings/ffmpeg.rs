@@ -118,9 +118,10 @@ fn a_span_has_the_packets_of_the_source_and_any_span_those_that_ffmpeg_cuts() {
         // The span goes on to the end of its last fragment.
         assert_eq!(cut[0], span[0], "{who}");
         let is_same = cut.iter().zip(&span).filter(|(a, b)| a == b).count();
-        // With B-frames, ffmpeg's end is in the order of presentation.
+        // With B-frames, ffmpeg's end is in the order of presentation. A span doesn't begin another
+        // fragment in its last quarter of a second.
         assert!(
-            is_same + 3 >= cut.len(),
+            is_same + 11 >= cut.len(),
             "{who}: {is_same} of {}",
             cut.len()
         );
