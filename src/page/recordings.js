@@ -82,7 +82,7 @@ export function past(main, name) {
       if (dragged) seek(dragged);
       dragged = undefined;
     };
-    // On the knob, or beside it on an iPhone, a click moves nothing.
+    // On the knob, and on iPhones, a click moves nothing.
     slider.onclick = ({ detail, clientX }) => {
       const moment = from + ((clientX - element.offsetLeft) / element.offsetWidth) * (to - from);
       if (detail && Math.abs(moment - position) > slider.step) seek(moment);
@@ -93,7 +93,7 @@ export function past(main, name) {
 
   const draw = () => lines.forEach(line => line.draw());
 
-  /** Moves an end of the part to be saved, and the other one out of its way. */
+  /** Moves an end of the part, and the other one out of its way. */
   function setCut(which, moment) {
     cut = cut || [position, position + MINUTE];
     cut[which] = moment;
@@ -218,7 +218,8 @@ export function past(main, name) {
     const moment = Date.parse(isDay ? `${text}T00:00` : text);
     setDay(moment || Date.now());
     if (isDay && player) return;
-    if (!moment && isLive) show();
+    // Which may ask for a key.
+    if (!spans.length || (!moment && isLive)) show();
     else seek(moment || Date.now());
   }
 
