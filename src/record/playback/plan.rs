@@ -20,7 +20,8 @@ use crate::media::mp4::note::Note;
 use crate::media::mp4::read::InitMoov;
 use crate::record::WallMillis;
 use crate::record::disk::DiskFile;
-use crate::record::mp4::reader::{Fragment, Fragments, read_moof};
+use crate::record::mp4::ends::Ends;
+use crate::record::mp4::reader::{Fragment, Fragments};
 use crate::record::name::{FileName, Format};
 use crate::rtmp::stream_key::StreamKey;
 
@@ -162,8 +163,7 @@ struct FoundPart {
     totals: Totals,
     /// The length of the longest `moof`.
     longest: u32,
-    /// The first and the last fragment of each track.
-    of_tracks: [Option<(Fragment, Fragment)>; 2],
+    ends: Ends,
 }
 
 const TRACKS: [Medium; 2] = [Medium::Video, Medium::Audio];
@@ -200,7 +200,7 @@ fn find(
                 last: found,
                 totals: Totals::default(),
                 longest: 0,
-                of_tracks: [None; 2],
+                ends: Ends::default(),
             });
         }
         let Some(part) = &mut part else {
@@ -209,12 +209,7 @@ fn find(
         part.last = found;
         part.totals.add(note);
         part.longest = part.longest.max(note.moof_len);
-        for (of_track, medium) in part.of_tracks.iter_mut().zip(TRACKS) {
-            if samples(note, medium) > 0 {
-                let first = of_track.map_or(found, |(first, _)| first);
-                *of_track = Some((first, found));
-            }
-        }
+        part.ends.add(&found);
     }
     Ok(part.filter(|part| part.first.note.wall < to && ends(&part.last.note) > from))
 }
@@ -244,11 +239,12 @@ impl Plan {
             _ => 0,
         };
         let mut shift = wanted - signed(first.time);
-        let times = self.times_of(file, found, shift)?;
+        let times_of = |shift| found.ends.times(&*file.file, Shift::new(&self.init, shift));
+        let times = times_of(shift)?;
         let delay = self.overlap(&times);
         let times = if delay > 0 {
             shift += delay;
-            self.times_of(file, found, shift)?
+            times_of(shift)?
         } else {
             times
         };
@@ -265,24 +261,6 @@ impl Plan {
         self.len += end - start;
         self.to = self.to.max(ends(&found.last.note));
         Ok(())
-    }
-
-    /// Reads the first and last times of each track.
-    fn times_of(&self, file: &FileBody, found: &FoundPart, shift: i64) -> io::Result<Times> {
-        let shift = Shift::new(&self.init, shift);
-        let mut ends: Vec<Fragment> = Vec::with_capacity(4);
-        for (first, last) in found.of_tracks.iter().flatten() {
-            ends.extend([*first, *last]);
-        }
-        ends.sort_unstable_by_key(|found| found.offset);
-        ends.dedup();
-        let mut times = Times::default();
-        let mut bytes = Vec::new();
-        for found in ends {
-            let moof = read_moof(&*file.file, &found, &mut bytes)?;
-            times.add(&moof.ok_or(io::ErrorKind::InvalidData)?, shift);
-        }
-        Ok(times)
     }
 
     /// The number of ms by which the next part has to be later, so that no track goes backward.
