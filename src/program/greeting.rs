@@ -35,7 +35,8 @@ pub(crate) fn text(
     let publish = access_text("publish", &config.publish);
     let play = access_text("play", &config.play);
     let _ = writeln!(text, "publishing: {publish}\nplaying: {play}");
-    if let Some(dir) = &config.record.dir {
+    let dir = config.record.dir.as_ref();
+    if let Some(dir) = dir.filter(|_| cfg!(feature = "record")) {
         let what = recorded_text(&config.record);
         let space = space_text(disk);
         let _ = writeln!(text, "recording: {what}, in {}, {space}", dir.display());
@@ -209,6 +210,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "record")]
     fn recording_is_described_with_its_folder_and_the_space_in_it() {
         let recording = |record: Record, disk: Option<DiskReport>| {
             let record = record.dir(Some("/mnt/card".into()));
@@ -224,7 +226,8 @@ mod tests {
             Some(disk)
         };
         let scopes = |names: &[&str]| {
-            let scopes = names.iter().map(|name| parse_recorded(name).unwrap());
+            let parse = brooklet::config::parse_recorded;
+            let scopes = names.iter().map(|name| parse(name).unwrap());
             Record::default().streams(scopes.collect())
         };
         for (record, disk, expected) in [
@@ -254,7 +257,7 @@ mod tests {
         let text = text(&Config::default(), &[], &[]);
         assert!(!text.contains("recording"), "{text}");
     }
-    use brooklet::config::{Key, Network, User, parse_recorded};
+    use brooklet::config::{Key, Network, User};
     use brooklet::live::arena::BLOCK_LEN;
 
     fn listening(addresses: &[&str]) -> Vec<SocketAddr> {

@@ -16,6 +16,7 @@ use super::exchange::Exchange;
 use super::log_viewer;
 use super::writer::{PIECE_LEN, Writer};
 use crate::allowance::Taken;
+use crate::calendar;
 use crate::http::response::Length;
 use crate::http::{Method, Response, Route, Status, query};
 use crate::record::WallMillis;
@@ -166,23 +167,17 @@ fn with_file_name(
     extension: &str,
 ) -> Response {
     let (_, name) = key.app_and_name();
-    let plain = |c: char| match c {
-        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' => c,
-        _ => '_',
-    };
-    let name: String = name.chars().map(plain).collect();
-    let time = time::Shown(from).to_string();
-    let time: String = time.chars().take(19).collect();
-    let time = time.replace(':', "-").replace('T', "_");
-    let value = [
-        "attachment; filename=\"",
-        &name,
-        "_",
-        &time,
-        extension,
-        "\"",
-    ]
-    .concat();
+    let time = calendar::date_and_time(from / 1_000, '_');
+    let mut value = String::from("attachment; filename=\"");
+    for c in [name, "_", &time].concat().chars() {
+        value.push(match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' => c,
+            ':' => '-',
+            _ => '_',
+        });
+    }
+    value.push_str(extension);
+    value.push('"');
     response.header("Content-Disposition", &value)
 }
 
