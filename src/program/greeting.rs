@@ -39,7 +39,7 @@ pub(crate) fn text(
     if let Some(dir) = dir.filter(|_| cfg!(feature = "record")) {
         let what = recorded_text(&config.record);
         let space = space_text(disk);
-        let _ = writeln!(text, "recording: {what}, in {}, {space}", dir.display());
+        let _ = writeln!(text, "recording: {what}in {}, {space}", dir.display());
     }
     let mut pages = reachable_at(http);
     for (ip, port) in reachable_at(rtmp) {
@@ -171,18 +171,22 @@ fn access_text(verb: &str, access: &Access) -> String {
     }
 }
 
-/// Describes which streams are recorded: "live/door, garage/*".
+/// Describes which streams are recorded: "live/door, garage/*, ".
 fn recorded_text(record: &Record) -> String {
-    let mut words: Vec<_> = match &*record.streams {
-        scopes if scopes.contains(&Scope::All) => vec!["all streams".to_owned()],
-        scopes => scopes.iter().map(Scope::to_string).collect(),
-    };
-    if record.on_request {
-        words.push("what publishers ask for".to_owned());
-    } else if words.is_empty() {
-        words.push("what is asked for over HTTP".to_owned());
+    let mut text = String::new();
+    if record.streams.contains(&Scope::All) {
+        text.push_str("all streams, ");
+    } else {
+        for scope in &record.streams {
+            let _ = write!(text, "{scope}, ");
+        }
     }
-    words.join(", ")
+    if record.on_request {
+        text.push_str("what publishers ask for, ");
+    } else if text.is_empty() {
+        text.push_str("what is asked for over HTTP, ");
+    }
+    text
 }
 
 /// Describes the space for recordings: "12.3 GB free".

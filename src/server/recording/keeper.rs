@@ -18,12 +18,12 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 
 /// Keeps the disk until the server stops.
 pub(super) fn run(store: &Arc<Store>, server: &Weak<Shared>) {
-    let Some(record) = server.upgrade().map(|shared| shared.config.record.clone()) else {
-        return;
+    let limits = |shared: Arc<Shared>| Limits {
+        max: shared.config.record.max,
+        free: shared.config.record.free,
     };
-    let limits = Limits {
-        max: record.max,
-        free: record.free,
+    let Some(limits) = server.upgrade().map(limits) else {
+        return;
     };
     let (disk, catalog) = (store.disk(), store.shared_catalog());
     let mender = Box::new(Mender);
