@@ -28,8 +28,12 @@ impl Recorder {
     }
 
     fn with(fixture: &Fixture, form: Form, preroll: Option<u64>) -> Recorder {
+        Recorder::from(fixture, form, fixture.stream.record_start(preroll))
+    }
+
+    fn from(fixture: &Fixture, form: Form, from: u64) -> Recorder {
         Recorder {
-            place: fixture.stream.begin_recording(form, preroll),
+            place: fixture.stream.begin_recording(form, from),
             cuts: Vec::new(),
             messages: Vec::new(),
         }
@@ -437,6 +441,22 @@ fn a_recording_begins_with_the_newest_keyframe_or_earlier() {
         assert_eq!(first(Some(preroll)), timestamp, "{preroll}");
     }
     drop(all);
+}
+
+#[test]
+fn a_recording_has_the_keyframes_since_it_was_asked_for() {
+    for form in [Form::Mp4, Form::Flv] {
+        let fixture = Fixture::new();
+        fixture.publish();
+        let from = fixture.stream.record_start(None);
+        // Encoders may send a second at once, before anybody has looked at the form.
+        headers(&fixture);
+        gops(&fixture, 0, 3, 25);
+        let mut recorder = Recorder::from(&fixture, form, from);
+        recorder.poll(&fixture);
+        assert_eq!(recorder.counts(Kind::Video), [25; 2]);
+        assert_eq!(recorder.missed(), 0);
+    }
 }
 
 #[test]

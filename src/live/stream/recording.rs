@@ -31,6 +31,11 @@ impl RecordPlace {
         self.finder.note_lost(cut.messages.end - cut.messages.start);
     }
 
+    /// The message after the last cut.
+    pub fn position(&self) -> u64 {
+        self.finder.at
+    }
+
     /// The form in which the place cuts.
     pub fn form(&self) -> Form {
         self.finder.form
@@ -46,14 +51,17 @@ impl Drop for RecordPlace {
 }
 
 impl Stream {
-    /// Begins to record at the newest keyframe, or without one, at the next. With `preroll`, begins at the
-    /// newest keyframe that is at least this many ms older than the newest message, or at the oldest
-    /// keyframe that is still there. While the stream waits for its publisher, a place counts as an
-    /// audience.
-    pub fn begin_recording(&self, form: Form, preroll: Option<Millis>) -> RecordPlace {
-        let state = &mut *lock(&self.state);
-        let at = state.start_of_reading(preroll);
-        self.place(state, form, at, true)
+    /// Returns the message at which a recording begins that is asked for now: the newest keyframe, or
+    /// without one, what comes next. With `preroll`, the newest keyframe that is at least this many ms
+    /// older than the newest message, or the oldest keyframe that is still there.
+    pub fn record_start(&self, preroll: Option<Millis>) -> u64 {
+        lock(&self.state).start_of_reading(preroll)
+    }
+
+    /// Begins to record, with the first keyframe from this message on. While the stream waits for its
+    /// publisher, a place counts as an audience.
+    pub fn begin_recording(&self, form: Form, from: u64) -> RecordPlace {
+        self.place(&mut lock(&self.state), form, from, true)
     }
 
     /// Finds the next cut, and puts it into `cut`. From now on, the messages of the previous one may leave
