@@ -122,7 +122,7 @@ impl Stream {
         let is_mp4 = tracks.video.is_some() == presentation.video.is_some()
             && tracks.audio.is_some() == presentation.audio.is_some();
         let has_any = tracks.video.is_some() || tracks.audio.is_some();
-        let is_known = has_any && state.intake.are_tracks_known();
+        let is_known = has_any && state.intake.are_tracks_complete();
         is_known.then_some(if is_mp4 { Form::Mp4 } else { Form::Flv })
     }
 
@@ -172,7 +172,7 @@ impl StreamState {
             log: &self.log,
             end: self.log.end(),
             eras: &self.intake.eras,
-            are_tracks_known: self.intake.are_tracks_known(),
+            are_tracks_known: self.intake.are_tracks_complete(),
             is_live: self.life.is_live(),
             has_ended: self.life.has_ended(),
             now,
