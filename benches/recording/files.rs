@@ -8,7 +8,7 @@ use crate::disk::TestDisk;
 use crate::process::Server;
 use crate::table::median;
 use crate::watch::pause;
-use crate::{Options, STREAMS, command, figures};
+use crate::{Options, STREAMS, figures};
 
 /// 2026-01-01 in seconds since 1970.
 const FIRST: u64 = 1_767_225_600;
@@ -96,7 +96,7 @@ fn name(start: u64) -> String {
 
 fn measure(options: &Options, folder: &Path, count: u32) -> Result<Figures, String> {
     let start = Instant::now();
-    let server = Server::start(&command(Some(folder), LIMITS))?;
+    let server = Server::start(&options.command(Some(folder), LIMITS))?;
     let accepts = start.elapsed();
     let expected = format!("\"files\":{}", count / STREAMS * STREAMS);
     loop {

@@ -6,7 +6,7 @@ use crate::publishers::Publishing;
 use crate::session::Protocol;
 use crate::table::{figure, median};
 use crate::watch::{Watched, watch};
-use crate::{Options, STREAMS, command, figures};
+use crate::{Options, STREAMS, figures};
 
 const PLAYERS: usize = 50;
 const RECORD: &str = "--record-sync 2s";
@@ -57,7 +57,7 @@ pub(crate) fn run(options: &Options, disk: &TestDisk) -> Result<(), String> {
 
 fn measure(options: &Options, disk: &TestDisk, is_on: bool) -> Result<Watched, String> {
     let folder = disk.fresh("players")?;
-    let server = Server::start(&command(is_on.then_some(&*folder), RECORD))?;
+    let server = Server::start(&options.command(is_on.then_some(&*folder), RECORD))?;
     let publishing = Publishing::start(server.address, STREAMS)?;
     let audience = (Protocol::Rtmp, 1, PLAYERS);
     let watched = watch(&server, publishing, audience, options.window, &options.stop)?;

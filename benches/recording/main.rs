@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo bench --bench recording -- [--quick] [--rounds N] [--seconds N] [--files N] [--dir DIR]
-//!                                  [--only cost,memory,players,files]
+//!                                  [--only cost,memory,players,files] [--program PROGRAM]
 //! ```
 //!
 //! The disk is an ext4 in a file below DIR (default: the temporary folder), on a loop device, whose counters
@@ -21,6 +21,8 @@
 //! - Players: latency and losses of 50 players of one of four streams in real time, with and without
 //!   recordings of the four.
 //! - Files: time from the start to the complete list, memory, and answers of the API, with 100,000 files.
+//!
+//! `--program` is another build of brooklet, in place of this one.
 //!
 //! What the kernel's own threads do isn't counted: they write back for everybody.
 //!
@@ -84,6 +86,8 @@ pub(crate) struct Options {
     files: u32,
     dir: PathBuf,
     only: Vec<String>,
+    /// The server to measure.
+    program: String,
     stop: Arc<AtomicBool>,
 }
 
@@ -106,6 +110,7 @@ fn parse_options() -> Result<Options, String> {
     use lexopt::prelude::*;
     let (mut rounds, mut seconds, mut files) = (5, 10.0, 100_000);
     let (mut dir, mut only) = (env::temp_dir(), Vec::new());
+    let mut program = env!("CARGO_BIN_EXE_brooklet").to_owned();
     let mut parser = lexopt::Parser::from_env();
     let mut parse = || -> Result<(), lexopt::Error> {
         while let Some(argument) = parser.next()? {
@@ -120,6 +125,7 @@ fn parse_options() -> Result<Options, String> {
                     let list = parser.value()?.string()?;
                     only = list.split(',').map(str::to_owned).collect();
                 }
+                Long("program") => program = parser.value()?.string()?,
                 _ => return Err(argument.unexpected()),
             }
         }
@@ -132,6 +138,7 @@ fn parse_options() -> Result<Options, String> {
         files,
         dir,
         only,
+        program,
         stop: Arc::default(),
     })
 }
@@ -163,16 +170,18 @@ fn run(options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-/// The command that starts brooklet, with more options, of which `record` is the folder.
-pub(crate) fn command(record: Option<&Path>, more: &str) -> Vec<String> {
-    let limits = "--rtmp {address} --http {http_address} --log warn --max-connections 1024 \
+impl Options {
+    /// The command that starts the server, with a folder for recordings and more options.
+    fn command(&self, record: Option<&Path>, more: &str) -> Vec<String> {
+        let limits = "--rtmp {address} --http {http_address} --log warn --max-connections 1024 \
                   --max-per-address 1024 --max-connect-rate 100000";
-    let mut command = vec![env!("CARGO_BIN_EXE_brooklet").to_owned()];
-    command.extend(limits.split_whitespace().map(str::to_owned));
-    if let Some(folder) = record {
-        command.extend(["--record".into(), folder.to_string_lossy().into_owned()]);
-        command.extend(["--record-free".into(), "off".into()]);
+        let mut command = vec![self.program.clone()];
+        command.extend(limits.split_whitespace().map(str::to_owned));
+        if let Some(folder) = record {
+            command.extend(["--record".into(), folder.to_string_lossy().into_owned()]);
+            command.extend(["--record-free".into(), "off".into()]);
+        }
         command.extend(more.split_whitespace().map(str::to_owned));
+        command
     }
-    command
 }

@@ -5,7 +5,7 @@ use crate::process::Server;
 use crate::publishers::Publishing;
 use crate::table::median;
 use crate::watch::pause;
-use crate::{Options, STREAMS, command, figures};
+use crate::{Options, STREAMS, figures};
 
 /// Which streams are recorded, and how many they are.
 const RECORDED: [(&str, u32); 3] = [("none", 0), ("bench/stream0", 1), ("*", STREAMS)];
@@ -34,7 +34,7 @@ pub(crate) fn run(options: &Options, disk: &TestDisk) -> Result<(), String> {
 fn measure(options: &Options, disk: &TestDisk, streams: &str) -> Result<u64, String> {
     let folder = disk.fresh("memory")?;
     let record = format!("--record-sync 1s --record-segment 2s --record-streams {streams}");
-    let server = Server::start(&command(Some(&folder), &record))?;
+    let server = Server::start(&options.command(Some(&folder), &record))?;
     let publishing = Publishing::start(server.address, STREAMS)?;
     // Long enough for a few files, each of which is closed.
     pause(options.window, &options.stop)?;
