@@ -48,7 +48,7 @@ pub(super) fn reply<'s>(
     exchange: &mut Exchange<'_>,
     route: &Route,
 ) -> Result<RecordedReply<'s>, Response> {
-    let recordings = shared.library.as_ref();
+    let recordings = shared.recordings.library();
     if *route == Route::Recordings {
         return list::reply(shared, recordings, exchange).map(RecordedReply::List);
     }

@@ -1,5 +1,6 @@
 //! The thread of the keeper, and what it logs.
 
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(super) fn run(store: &Arc<Store>, server: &Weak<Shared>) {
     let Some(record) = server.upgrade().map(|shared| shared.config.record.clone()) else {
         return;
     };
+    let dir = record.dir.unwrap_or_default();
+    let mut log = |event| log(&dir, event);
     let limits = Limits {
         max: record.max,
         free: record.free,
@@ -39,7 +42,7 @@ pub(super) fn run(store: &Arc<Store>, server: &Weak<Shared>) {
     }
 }
 
-fn log(event: Event) {
+fn log(dir: &Path, event: Event) {
     match event {
         Event::Listed {
             files,
@@ -47,7 +50,8 @@ fn log(event: Event) {
             ignored,
         } => {
             let size = Tenths(bytes / 1_000_000);
-            log::info!("recordings: {files} files, {size} GB; {ignored} other files");
+            let dir = dir.display();
+            log::info!("recordings: {files} files in {dir}, {size} GB; {ignored} other files");
         }
         Event::State { from, to, error } => {
             let why = error.map(|error| format!(": {error}")).unwrap_or_default();
@@ -57,7 +61,8 @@ fn log(event: Event) {
                     from.name()
                 );
             } else {
-                log::warn!("recordings: the disk can't be used: {}{why}", to.name());
+                let (dir, state) = (dir.display(), to.name());
+                log::warn!("recordings: {dir} can't be used: {state}{why}");
             }
         }
         Event::Removed(oldest) => {
