@@ -1,8 +1,9 @@
-//! Records every stream that is published to an FLV file, by attaching to it. A file ends with its stream: a
-//! camera that returns within the grace time continues it.
+//! Attaches to every stream that is published, and writes its messages to an FLV file: so a program can take
+//! media to wherever it likes. A file ends with its stream: a camera that returns within the grace time
+//! continues it.
 //!
 //! ```sh
-//! cargo run --example recorder
+//! cargo run --example tap
 //! ffmpeg -re -i INPUT -c copy -f flv rtmp://127.0.0.1/live/door
 //! ffplay live-door-1.flv
 //! ```
@@ -26,25 +27,25 @@ struct Announcer(Mutex<Sender<StreamKey>>);
 
 impl Handler for Announcer {
     fn publish(&self, _: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
-        let announcements = self.0.lock().map_err(|_| Refusal::new("no recorder"))?;
+        let announcements = self.0.lock().map_err(|_| Refusal::new("nobody listens"))?;
         let sent = announcements.send(request.key().clone());
-        sent.map_err(|_| Refusal::new("no recorder"))
+        sent.map_err(|_| Refusal::new("nobody listens"))
     }
 }
 
 /// An FLV file that is being written.
-struct Recording {
+struct Tap {
     file: BufWriter<File>,
     /// The timestamp that becomes 0 in the file.
     base: Option<u32>,
 }
 
-impl Recording {
-    fn create(path: &str) -> io::Result<Recording> {
+impl Tap {
+    fn create(path: &str) -> io::Result<Tap> {
         let mut file = BufWriter::new(File::create_new(path)?);
         // Signature, version, "audio and video", length of this header, size of the tag before.
         file.write_all(b"FLV\x01\x05\0\0\0\x09\0\0\0\0")?;
-        Ok(Recording { file, base: None })
+        Ok(Tap { file, base: None })
     }
 
     fn write(&mut self, message: &StreamMessage) -> io::Result<()> {
@@ -69,14 +70,14 @@ impl Recording {
 }
 
 /// Writes all messages of a stream to a file, until the stream ends.
-fn record(mut stream: Attached, path: &str) -> io::Result<Detached> {
-    let mut recording = Recording::create(path)?;
+fn write_all(mut stream: Attached, path: &str) -> io::Result<Detached> {
+    let mut tap = Tap::create(path)?;
     loop {
         match stream.recv(Duration::from_secs(60)) {
-            Ok(Some(message)) => recording.write(message)?,
+            Ok(Some(message)) => tap.write(message)?,
             Ok(None) => {}
             Err(why) => {
-                recording.file.flush()?;
+                tap.file.flush()?;
                 return Ok(why);
             }
         }
@@ -98,20 +99,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .handler(Arc::new(announcer))
         .start()?;
     println!("listening on {:?}", server.rtmp_addresses());
-    let mut recordings = HashMap::<StreamKey, JoinHandle<()>>::new();
+    let mut threads = HashMap::<StreamKey, JoinHandle<()>>::new();
     for key in announced {
         let is_running = |thread: &JoinHandle<()>| !thread.is_finished();
-        if recordings.get(&key).is_some_and(is_running) {
+        if threads.get(&key).is_some_and(is_running) {
             continue;
         }
         // An attached program waits for its stream, which begins a little later.
         let stream = server.attach(&key, Join::Gop)?;
         let path = free_path(&key);
-        let record = move || match record(stream, &path) {
+        let run = move || match write_all(stream, &path) {
             Ok(why) => println!("{path}: {why}"),
             Err(error) => println!("{path}: {error}"),
         };
-        recordings.insert(key, thread::spawn(record));
+        threads.insert(key, thread::spawn(run));
     }
     Ok(())
 }
