@@ -261,7 +261,7 @@ impl Disk for OsDisk {
         // Some network file systems have no locks, which is no reason not to record.
         let locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
         if locked == Err(Errno::WOULDBLOCK) {
-            return Err(in_use(&text));
+            return Err(in_use(&self.root, &text));
         }
         let known = id_of(&text);
         let id = known.unwrap_or_else(new_id);
@@ -343,9 +343,9 @@ fn gone(why: &'static str) -> io::Error {
     io::Error::new(ErrorKind::NotFound, why)
 }
 
-fn in_use(marker: &str) -> io::Error {
+fn in_use(root: &Path, marker: &str) -> io::Error {
     let process = marker.split_whitespace().nth(1).unwrap_or("another");
-    let text = format!("process {process} is recording there");
+    let text = format!("process {process} is recording in {}", root.display());
     io::Error::new(ErrorKind::ResourceBusy, text)
 }
 

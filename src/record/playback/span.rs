@@ -14,7 +14,7 @@ use super::outline::{Found, Outline, copy};
 use super::plan::{Plan, samples};
 use super::{Body, Recordings};
 use crate::media::Medium;
-use crate::media::mp4::movie::{Movie, Placed, Shift, Table, Times, Totals};
+use crate::media::mp4::movie::{Movie, Placed, Table, Times, Totals};
 use crate::media::mp4::note::{Counts, NOTE_LEN, Note};
 use crate::record::mp4::reader::{Fragment, Fragments, read_moof};
 use crate::rtmp::stream_key::StreamKey;
@@ -165,7 +165,7 @@ impl SpanBody {
         let (Some((_, file)), Some(part)) = (file, plan.parts.get(index)) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        let shift = Shift::new(&plan.init, part.shift);
+        let shift = part.ticks;
         let mut earlier = Times::default();
         match (&cursor.last, medium) {
             // Only decode times depend on the samples before.
