@@ -168,7 +168,7 @@ impl Recorder {
         }
         self.retry = When::default();
         if !self.has_cut {
-            if !self.find_place() {
+            if !self.find_place(now) {
                 return self.rest();
             }
             let Some(place) = &mut self.place else {
@@ -237,7 +237,7 @@ impl Recorder {
     }
 
     /// Takes a place in the log in the form of the next file. False if that isn't known yet.
-    fn find_place(&mut self) -> bool {
+    fn find_place(&mut self, now: Millis) -> bool {
         // In the middle of a file the form stays.
         if self.file.is_some() && self.place.is_some() {
             return true;
@@ -256,12 +256,22 @@ impl Recorder {
         {
             return true;
         }
-        let preroll = self.rules.preroll.filter(|_| self.place.is_none());
+        let preroll = self.preroll(now).filter(|_| self.place.is_none());
         if let Some(place) = self.place.take() {
             self.stream.end_recording(place);
         }
         self.place = Some(self.stream.begin_recording(form, preroll));
         true
+    }
+
+    /// How much of what came before is recorded: what was asked for, and what came while nothing could be
+    /// written yet, because the tracks weren't known, or the files weren't listed.
+    fn preroll(&self, now: Millis) -> Option<Millis> {
+        let asked = self.rules.preroll;
+        if self.report.file.is_some() {
+            return asked;
+        }
+        Some(asked.unwrap_or(0) + now.saturating_sub(self.report.since))
     }
 
     /// Whether a file of this form can hold any of the stream's tracks. If not, the report says so.
@@ -295,10 +305,10 @@ impl Recorder {
         }
         if self.file.is_none() {
             if !self.cut.is_start {
-                return self.lose_cut();
+                return self.lose_cut(false);
             }
             if let Err(error) = self.begin(time, now, wall) {
-                self.lose_cut();
+                self.lose_cut(false);
                 return self.fail(&error, clock);
             }
         }
@@ -400,9 +410,9 @@ impl Recorder {
                 self.report.state = RecordingState::Recording;
                 self.note_growth(wall);
             }
-            Err(AppendError::Evicted) => self.lose_cut(),
+            Err(AppendError::Evicted) => self.lose_cut(true),
             Err(AppendError::Disk(error)) => {
-                self.lose_cut();
+                self.lose_cut(false);
                 self.fail(&error, clock);
             }
         }
@@ -497,23 +507,24 @@ impl Recorder {
             return;
         }
         self.report.missed_messages += missed;
-        self.note_gap();
+        self.note_gap(true);
     }
 
-    /// Notes that the cut won't be in any file.
-    fn lose_cut(&mut self) {
+    /// Notes that the cut won't be in any file; `is_slow` if that is because the disk is slow.
+    fn lose_cut(&mut self, is_slow: bool) {
         let lost = self.cut.samples.len() as u64;
         if let Some(place) = &mut self.place {
             place.note_lost(&self.cut);
         }
         if lost > 0 && self.file.is_some() {
-            self.note_gap();
+            self.note_gap(is_slow);
         }
     }
 
-    fn note_gap(&mut self) {
+    fn note_gap(&mut self, is_slow: bool) {
         self.report.gaps += u64::from(!self.is_in_gap);
-        if !std::mem::replace(&mut self.is_in_gap, true) {
+        // Of a failure, the log says more.
+        if !std::mem::replace(&mut self.is_in_gap, true) && is_slow {
             log::warn!(
                 "{}: a gap in the recording: the disk is too slow for the memory that there is",
                 self.stream.key()
