@@ -6,7 +6,7 @@
 const Source = self.MediaSource || self.ManagedMediaSource;
 const HLS = 'application/vnd.apple.mpegurl';
 /** Its pictures are late, and changes of speed stop it at times. */
-const isGtk = /Linux(?!.*Chrom).*Safari/.test(navigator.userAgent);
+export const isGtk = /Linux(?!.*Chrom).*Safari/.test(navigator.userAgent);
 const minTarget = isGtk ? 1 : 0.4;
 const now = () => performance.now() / 1000;
 export const start = video => video.play().catch(() => {});

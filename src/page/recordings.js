@@ -1,7 +1,7 @@
 // The recordings of a stream: a player, a day as a time line, and an hour of it. The address says which:
 // #recordings, #2026-11-28 (a day here) or #2026-11-28T11:30:00.000Z.
 
-import { TEXTS, aKey, ask, encode, query, sleep, start, streams } from './player.js';
+import { TEXTS, aKey, ask, encode, isGtk, query, sleep, start, streams } from './player.js';
 import { add, copy, format, open, pathOf, put, showRecording } from './parts.js';
 
 const MINUTE = 60000;
@@ -150,7 +150,10 @@ export function past(main, name) {
           if (answer.ok) {
             begun = Date.parse(answer.headers.get('recording-from'));
             video.src = url(from, Date.parse(answer.headers.get('recording-to')) - 10);
-            video.currentTime = Math.max(0, from - begun) / 1000;
+            const jump = () => (video.currentTime = Math.max(0, from - begun) / 1000);
+            // Before it has decoders, a jump hangs WebKitGTK.
+            if (isGtk) video.onloadeddata = jump;
+            else jump();
             return start(video);
           }
           if (answer.status === 415) {
@@ -173,7 +176,8 @@ export function past(main, name) {
       start(video);
     };
     video.onwaiting = () => say('Loading …');
-    video.onplaying = () => say('');
+    // WebKitGTK doesn't always say that it plays again.
+    video.onplaying = video.ontimeupdate = () => begun && say('');
     video.onended = () => (isLive && isGrowing && Date.now() - wall() < 10000 ? live.click() : load(wall() + 100));
     video.onerror = () => {
       // 2: the connection broke.
@@ -184,7 +188,7 @@ export function past(main, name) {
     shown = { seek, wall };
     return () => {
       turn++;
-      video.onerror = video.onended = null;
+      video.onerror = video.onended = video.ontimeupdate = null;
       video.removeAttribute('src');
       video.load();
     };
