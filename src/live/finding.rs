@@ -95,6 +95,7 @@ pub enum Finding {
 
 /// A problem with the recording of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RecordingTrouble {
     /// The recorder is this far behind the stream, in ms, because the disk is slow.
     Behind(u32),

@@ -7,7 +7,7 @@
 //! live/door/0000-boot0003-000765s.mp4       began 765 s after the third start with a clock that wasn't set
 //! ```
 //!
-//! Names sort as the files began, are legal on FAT, and don't depend on a time zone. [`folder`] has the rules
+//! Names sort as the files began, are legal on FAT, and don't depend on a time zone. `folder` has the rules
 //! for folders.
 //!
 //! Everything that is found on a disk is parsed strictly: a path counts only if it is the very one that

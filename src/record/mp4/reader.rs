@@ -1,7 +1,7 @@
 //! A reader of the fragments of a file, whether it grows, is closed, or is damaged.
 //!
 //! Reading a fragment's note takes one read, and those of a closed file are read 40 at a time from its
-//! [`index`]. The notes are small, so nothing of a file is kept.
+//! index. The notes are small, so nothing of a file is kept.
 
 use std::io;
 

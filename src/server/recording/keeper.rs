@@ -1,5 +1,6 @@
 //! The thread of the keeper, and what it logs.
 
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -18,13 +19,17 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 
 /// Keeps the disk until the server stops.
 pub(super) fn run(store: &Arc<Store>, server: &Weak<Shared>) {
-    let Some(record) = server.upgrade().map(|shared| shared.config.record.clone()) else {
+    let Some(shared) = server.upgrade() else {
         return;
     };
+    let record = &shared.config.record;
+    let dir = record.dir.clone().unwrap_or_default();
     let limits = Limits {
         max: record.max,
         free: record.free,
     };
+    drop(shared);
+    let mut log = |event| log(&dir, event);
     let (disk, catalog) = (store.disk(), store.shared_catalog());
     let mender = Box::new(Mender);
     let mut keeper = Keeper::new(Arc::clone(disk), Arc::clone(catalog), limits, mender);
@@ -39,7 +44,7 @@ pub(super) fn run(store: &Arc<Store>, server: &Weak<Shared>) {
     }
 }
 
-fn log(event: Event) {
+fn log(dir: &Path, event: Event) {
     match event {
         Event::Listed {
             files,
@@ -47,7 +52,8 @@ fn log(event: Event) {
             ignored,
         } => {
             let size = Tenths(bytes / 1_000_000);
-            log::info!("recordings: {files} files, {size} GB; {ignored} other files");
+            let dir = dir.display();
+            log::info!("recordings: {files} files in {dir}, {size} GB; {ignored} other files");
         }
         Event::State { from, to, error } => {
             let why = error.map(|error| format!(": {error}")).unwrap_or_default();
@@ -57,7 +63,8 @@ fn log(event: Event) {
                     from.name()
                 );
             } else {
-                log::warn!("recordings: the disk can't be used: {}{why}", to.name());
+                let (dir, state) = (dir.display(), to.name());
+                log::warn!("recordings: {dir} can't be used: {state}{why}");
             }
         }
         Event::Removed(oldest) => {
