@@ -6,6 +6,7 @@ mod common;
 mod access;
 mod ffmpeg;
 mod files;
+mod long_spans;
 mod playlists;
 mod sparse;
 
