@@ -148,30 +148,6 @@ impl Catalog {
         self.condition.has_damaged = true;
     }
 
-    /// Gives a file another name: the wanted one, or the next one that is free. Returns it, or `None`
-    /// if there is no such file.
-    pub fn rename(
-        &mut self,
-        stream: &StreamKey,
-        name: FileName,
-        wanted: FileName,
-    ) -> Option<FileName> {
-        let files = self.streams.get_mut(stream)?;
-        let mut entry = *files.get(name)?;
-        let new = files.free_name(wanted);
-        entry.name = new;
-        for held in &mut self.held {
-            if held.name == name && held.stream == *stream {
-                held.name = new;
-            }
-        }
-        self.change(stream, |files| {
-            files.remove(name);
-            files.insert(entry);
-        });
-        Some(new)
-    }
-
     /// Takes a file off the list. Returns whether it was there.
     pub fn remove(&mut self, stream: &StreamKey, name: FileName) -> bool {
         self.release(stream, name);
@@ -319,11 +295,6 @@ impl Catalog {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut streams = self.streams.range::<StreamKey, _>((from, Bound::Unbounded));
         streams.next().map(|(stream, _)| stream)
-    }
-
-    /// Whether a stream has recordings.
-    pub fn has(&self, stream: &StreamKey) -> bool {
-        self.streams.contains_key(stream)
     }
 
     /// Whether a file of this stream is being written.
