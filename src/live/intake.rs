@@ -299,7 +299,7 @@ impl Intake {
 
     /// Notes the tracks and headers that apply to the next message.
     fn note_era(&mut self, log: &Log) {
-        let are_known = self.are_tracks_known();
+        let are_known = self.are_tracks_complete();
         let (tracks, preamble) = (&self.tracks, &self.preamble);
         self.eras.note(tracks, preamble, log, are_known);
     }

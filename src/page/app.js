@@ -2,7 +2,6 @@
 
 import { TEXTS, aKey, ask, query, root, rtmp, streams } from './player.js';
 import { add, addField, addUrls, copy, open, pathOf, plural, put, showRecording, toRecordings, withKey } from './parts.js';
-import { past } from './recordings.js';
 
 const [main, state, kept, locked, publish] = ['main', 'header p', '#kept', 'section', '#publish'].map(s => document.querySelector(s));
 const cards = new Map(); // by name
@@ -124,7 +123,7 @@ if (!path) {
   document.querySelector('h1 a').href = root;
   let go;
   if (location.hash) {
-    go = past(main, path);
+    import('./recordings.js').then(({ past }) => (go = past(main, path)));
   } else {
     document.body.className = 'alone';
     open(main, path);

@@ -7,6 +7,7 @@ mod access;
 mod listen;
 mod nearest;
 mod opt;
+#[cfg(feature = "record")]
 mod record;
 
 use std::ffi::OsString;
@@ -19,6 +20,7 @@ use brooklet::live::out::join::Join;
 use lexopt::Arg;
 use nearest::nearest;
 use opt::{Kind, Opt, PREFIX, variable_name};
+#[cfg(feature = "record")]
 use record::RECORD;
 
 /// The parsed command line.
@@ -225,6 +227,10 @@ const OPTIONS: &[Opt] = &[
     },
 ];
 
+/// A build that can't record has no options for it.
+#[cfg(not(feature = "record"))]
+const RECORD: &[Opt] = &[];
+
 /// All options, in the order of the help text.
 fn options() -> impl Iterator<Item = &'static Opt> {
     OPTIONS.iter().chain(RECORD).chain(LISTS)
@@ -284,6 +290,7 @@ pub(crate) fn parse(
     }
     understood?;
     settle_max_lag(&mut settings.config)?;
+    #[cfg(feature = "record")]
     record::settle(&settings.config.record)?;
     Ok(Request::Serve(settings))
 }

@@ -35,10 +35,11 @@ pub(crate) fn text(
     let publish = access_text("publish", &config.publish);
     let play = access_text("play", &config.play);
     let _ = writeln!(text, "publishing: {publish}\nplaying: {play}");
-    if let Some(dir) = &config.record.dir {
+    let dir = config.record.dir.as_ref();
+    if let Some(dir) = dir.filter(|_| cfg!(feature = "record")) {
         let what = recorded_text(&config.record);
         let space = space_text(disk);
-        let _ = writeln!(text, "recording: {what}, in {}, {space}", dir.display());
+        let _ = writeln!(text, "recording: {what}in {}, {space}", dir.display());
     }
     let mut pages = reachable_at(http);
     for (ip, port) in reachable_at(rtmp) {
@@ -170,18 +171,22 @@ fn access_text(verb: &str, access: &Access) -> String {
     }
 }
 
-/// Describes which streams are recorded: "live/door, garage/*".
+/// Describes which streams are recorded: "live/door, garage/*, ".
 fn recorded_text(record: &Record) -> String {
-    let mut words: Vec<_> = match &*record.streams {
-        scopes if scopes.contains(&Scope::All) => vec!["all streams".to_owned()],
-        scopes => scopes.iter().map(Scope::to_string).collect(),
-    };
-    if record.on_request {
-        words.push("what publishers ask for".to_owned());
-    } else if words.is_empty() {
-        words.push("what is asked for over HTTP".to_owned());
+    let mut text = String::new();
+    if record.streams.contains(&Scope::All) {
+        text.push_str("all streams, ");
+    } else {
+        for scope in &record.streams {
+            let _ = write!(text, "{scope}, ");
+        }
     }
-    words.join(", ")
+    if record.on_request {
+        text.push_str("what publishers ask for, ");
+    } else if text.is_empty() {
+        text.push_str("what is asked for over HTTP, ");
+    }
+    text
 }
 
 /// Describes the space for recordings: "12.3 GB free".
@@ -209,6 +214,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "record")]
     fn recording_is_described_with_its_folder_and_the_space_in_it() {
         let recording = |record: Record, disk: Option<DiskReport>| {
             let record = record.dir(Some("/mnt/card".into()));
@@ -224,7 +230,8 @@ mod tests {
             Some(disk)
         };
         let scopes = |names: &[&str]| {
-            let scopes = names.iter().map(|name| parse_recorded(name).unwrap());
+            let parse = brooklet::config::parse_recorded;
+            let scopes = names.iter().map(|name| parse(name).unwrap());
             Record::default().streams(scopes.collect())
         };
         for (record, disk, expected) in [
@@ -254,7 +261,7 @@ mod tests {
         let text = text(&Config::default(), &[], &[]);
         assert!(!text.contains("recording"), "{text}");
     }
-    use brooklet::config::{Key, Network, User, parse_recorded};
+    use brooklet::config::{Key, Network, User};
     use brooklet::live::arena::BLOCK_LEN;
 
     fn listening(addresses: &[&str]) -> Vec<SocketAddr> {

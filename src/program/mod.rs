@@ -67,13 +67,14 @@ fn text(error: impl Display) -> String {
 fn serve(config: Config) -> Result<(), String> {
     // Registered before any thread starts, so that no signal is missed.
     let (mut signals, is_interrupt) = catch_signals().map_err(text)?;
-    let mut server = Server::start(config.clone()).map_err(|error| advice::explain(&error))?;
-    greeting::warn_of_low_limits(&config);
+    let mut server = Server::start(config).map_err(|error| advice::explain(&error))?;
+    let config = server.config();
+    greeting::warn_of_low_limits(config);
     // Printed last, because a program that waits for these lines may use the server at once.
     if log::max_level() >= log::LevelFilter::Info {
         let (rtmp, http) = (server.rtmp_addresses(), server.http_addresses());
         let disk = disk_of(&server);
-        let greeting = greeting::text(&config, &rtmp, &http, disk.as_ref());
+        let greeting = greeting::text(config, &rtmp, &http, disk.as_ref());
         // Printed on a separate thread: a stopped reader of standard output must not keep this thread
         // from seeing signals.
         let show = move || show(&greeting);

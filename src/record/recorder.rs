@@ -84,6 +84,9 @@ pub struct Recorder {
     store: Arc<Store>,
     rules: Rules,
     staging: Staging,
+    /// The message with which the place begins. It is known before the form is, so that the keyframes of
+    /// that time aren't lost.
+    from: u64,
     place: Option<RecordPlace>,
     cut: Cut,
     /// Whether the cut still has to be written.
@@ -100,7 +103,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Creates a recorder. It writes nothing before its first [`step`](Self::step).
+    /// Creates a recorder of what the stream sends from now on. It writes nothing before its first
+    /// [`step`](Self::step).
     pub fn new(
         stream: Arc<Stream>,
         store: Arc<Store>,
@@ -109,6 +113,7 @@ impl Recorder {
         now: Millis,
     ) -> Recorder {
         Recorder {
+            from: stream.record_start(rules.preroll),
             stream,
             store,
             rules,
@@ -151,9 +156,7 @@ impl Recorder {
     /// Ends the recording: closes the file.
     pub fn end(&mut self, clock: &Now<'_>) {
         self.close(clock);
-        if let Some(place) = self.place.take() {
-            self.stream.end_recording(place);
-        }
+        self.leave_place();
         self.stream.set_recording_trouble(None);
     }
 
@@ -228,9 +231,7 @@ impl Recorder {
     /// The step of a recorder that can't write: it ends with its stream.
     fn rest(&mut self) -> Step {
         if self.stream.has_ended() {
-            if let Some(place) = self.place.take() {
-                self.stream.end_recording(place);
-            }
+            self.leave_place();
             return Step::Over;
         }
         Step::Wait
@@ -256,12 +257,17 @@ impl Recorder {
         {
             return true;
         }
-        let preroll = self.rules.preroll.filter(|_| self.place.is_none());
+        self.leave_place();
+        self.place = Some(self.stream.begin_recording(form, self.from));
+        true
+    }
+
+    /// Gives up the place in the log. The next one is where this one was.
+    fn leave_place(&mut self) {
         if let Some(place) = self.place.take() {
+            self.from = place.position();
             self.stream.end_recording(place);
         }
-        self.place = Some(self.stream.begin_recording(form, preroll));
-        true
     }
 
     /// Whether a file of this form can hold any of the stream's tracks. If not, the report says so.
@@ -271,9 +277,7 @@ impl Recorder {
         let is_none = is_other && self.stream.is_live() && self.stream.content_type().is_none();
         if is_none {
             self.report.state = RecordingState::NoFormat;
-            if let Some(place) = self.place.take() {
-                self.stream.end_recording(place);
-            }
+            self.leave_place();
         } else if self.report.state == RecordingState::NoFormat {
             self.report.state = RecordingState::Waiting;
         }

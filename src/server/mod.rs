@@ -133,6 +133,11 @@ impl Server {
         ServerBuilder::new(config)
     }
 
+    /// The configuration with which the server was started.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
     /// The addresses on which the server listens for RTMP, with the real ports where the configuration
     /// has port 0.
     pub fn rtmp_addresses(&self) -> Vec<SocketAddr> {

@@ -154,7 +154,7 @@ fn write_recording(
     status: &ServerStatus,
     recording: Option<&RecordingReport>,
 ) {
-    let Some(recording) = recording else {
+    let Some(recording) = recording.filter(|_| cfg!(feature = "record")) else {
         json.value(&"null");
         return;
     };
@@ -178,7 +178,7 @@ fn write_recording(
 }
 
 fn write_disk(json: &mut Json<'_>, disk: Option<&DiskReport>) {
-    let Some(disk) = disk else {
+    let Some(disk) = disk.filter(|_| cfg!(feature = "record")) else {
         json.value(&"null");
         return;
     };

@@ -246,7 +246,7 @@ pub(crate) fn text(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn 
     out.write_viewers(source);
     out.write_findings(source);
     out.write_info(source);
-    if let Some(disk) = &status.disk {
+    if let (Some(disk), true) = (&status.disk, cfg!(feature = "record")) {
         out.write_disk(disk);
         out.write_recordings(status, source);
     }

@@ -277,6 +277,22 @@ mod tests {
     }
 
     #[test]
+    fn misspelled_options_are_refused_with_the_ones_that_were_meant() {
+        for (argument, words) in [
+            (
+                "--record-stream=live/door",
+                "unknown option --record-stream. Did you mean --record-streams?",
+            ),
+            (
+                "--recording=/mnt",
+                "unknown option --recording. Did you mean --record?",
+            ),
+        ] {
+            assert_eq!(record_in(&[argument], &[]).unwrap_err(), words);
+        }
+    }
+
+    #[test]
     fn options_without_a_folder_are_refused() {
         let error = record_in(&["--record-max", "8G"], &[]).unwrap_err();
         assert!(error.contains("add --record DIR"), "{error}");

@@ -237,6 +237,7 @@ impl Mp4Writer {
                 .is_some_and(|first| first.is_sync || first.kind != Kind::Video),
             has_gap: self.has_gap,
             synced_to: self.synced_to,
+            zero: zero as u32,
             ..Note::default()
         };
         Ok(note.with_counts(written.moof_len, written.video, written.audio))

@@ -13,7 +13,7 @@ use super::file::{FileBody, up_to};
 use super::plan::{Plan, samples};
 use super::{Body, Recordings};
 use crate::media::Medium;
-use crate::media::mp4::movie::{Content, Movie, Placed, Section, Shift, Table, Times, Totals};
+use crate::media::mp4::movie::{Content, Movie, Placed, Section, Table, Times, Totals};
 use crate::media::mp4::note::{Counts, NOTE_LEN, Note};
 use crate::media::mp4::{FILE_TYPE, FILE_TYPE_LEN, MDAT_HEADER_LEN, mdat_header};
 use crate::record::mp4::reader::{Fragment, Fragments, read_moof};
@@ -182,7 +182,7 @@ impl SpanBody {
         let (Some((_, file)), Some(part)) = (file, plan.parts.get(index)) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        let shift = Shift::new(&plan.init, part.shift);
+        let shift = part.ticks;
         let mut earlier = Times::default();
         match (&cursor.last, medium) {
             // Only decode times depend on the samples before.

@@ -15,34 +15,47 @@ const MAX_TIME: WallMillis = 253_402_300_799_999;
 
 /// Parses a time. The separators may also be those of file names: `2026-11-28T11-30-00Z`.
 pub fn parse(text: &str) -> Option<WallMillis> {
-    if let Some(time) = number(text) {
+    let mut rest = text.as_bytes();
+    if let Some((time, [])) = number(rest) {
         return (time <= MAX_TIME).then_some(time);
     }
-    let text = text.strip_suffix(['Z', 'z'])?;
-    let (text, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    // The number of digits after the point is free.
-    number(fraction)?;
-    let fraction: String = fraction.chars().chain("000".chars()).take(3).collect();
     let mut fields = [0; 6];
-    let mut rest = text;
-    for (field, end) in fields.iter_mut().zip(["-", "-", "Tt", ":-", ":-", ""]) {
-        let len = rest.find(|c| end.contains(c)).unwrap_or(rest.len());
-        let (digits, after) = rest.split_at_checked(len)?;
-        *field = number(digits)?;
-        let is_last = end.is_empty();
-        rest = match after.chars().next() {
-            Some(_) if !is_last => after.get(1..)?,
-            None if is_last => after,
-            _ => return None,
-        };
+    for (field, ends) in fields.iter_mut().zip(["-", "-", "Tt", ":-", ":-", ""]) {
+        (*field, rest) = number(rest)?;
+        if !ends.is_empty() {
+            rest = after_one_of(ends, rest)?;
+        }
     }
-    let ms = number(&fraction)?;
-    Some(calendar::seconds(fields)? * 1_000 + ms)
+    let mut ms = 0;
+    if let Some(fraction) = after_one_of(".", rest) {
+        // The number of digits is free.
+        (_, rest) = number(fraction)?;
+        let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit());
+        for (digit, unit) in digits.zip([100, 10, 1]) {
+            ms += u64::from(digit - b'0') * unit;
+        }
+    }
+    let rest = after_one_of("Zz", rest)?;
+    let seconds = calendar::seconds(fields).filter(|_| rest.is_empty())?;
+    Some(seconds * 1_000 + ms)
 }
 
-fn number(digits: &str) -> Option<u64> {
-    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
-    digits.parse().ok().filter(|_| is_number)
+/// Reads the digits at the start of a text; returns the number and what follows it.
+fn number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let mut number = None;
+    let mut rest = text;
+    while let Some((digit @ b'0'..=b'9', after)) = rest.split_first() {
+        let tens = number.unwrap_or(0u64).checked_mul(10)?;
+        number = Some(tens.checked_add(u64::from(digit - b'0'))?);
+        rest = after;
+    }
+    Some((number?, rest))
+}
+
+/// What follows the first character of a text, if it is one of `ends`.
+fn after_one_of<'a>(ends: &str, text: &'a [u8]) -> Option<&'a [u8]> {
+    let (first, rest) = text.split_first()?;
+    ends.as_bytes().contains(first).then_some(rest)
 }
 
 /// A time that is shown as in RFC 3339: `2026-11-28T11:30:00.250Z`.

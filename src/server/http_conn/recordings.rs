@@ -14,10 +14,12 @@ use std::sync::Arc;
 use super::end::HttpEnd;
 use super::exchange::Exchange;
 use super::log_viewer;
+use super::ranged::Ranged;
 use super::writer::{PIECE_LEN, Writer};
 use crate::allowance::Taken;
+use crate::calendar;
 use crate::http::response::Length;
-use crate::http::{Method, Response, Route, Status, query};
+use crate::http::{Method, Response, Route, Status, conditions, query};
 use crate::record::WallMillis;
 use crate::record::playback::{Body, time};
 use crate::rtmp::stream_key::StreamKey;
@@ -32,6 +34,19 @@ pub(super) enum RecordedReply<'s> {
     Playlist(span::PlaylistReply),
 }
 
+/// A file, before it is known which part of it the client wants.
+struct Offer {
+    response: Response,
+    /// What tells it from other files, for the tag.
+    id: String,
+    /// The time at which it begins.
+    from: WallMillis,
+    extension: &'static str,
+    body: Box<dyn Body>,
+    /// For what is kept to find the bytes.
+    paid: Option<Taken>,
+}
+
 /// A range of bytes, and the head of the response with them.
 pub(super) struct Bytes {
     response: Response,
@@ -41,6 +56,9 @@ pub(super) struct Bytes {
     _paid: Option<Taken>,
 }
 
+/// An answer, or the response that refuses it: boxed, because it is handed through many functions.
+type Answer<T> = Result<T, Box<Response>>;
+
 /// Answers a request for recordings.
 #[inline(never)] // Keeps these locals off the stack while the answer is sent.
 pub(super) fn reply<'s>(
@@ -48,6 +66,14 @@ pub(super) fn reply<'s>(
     exchange: &mut Exchange<'_>,
     route: &Route,
 ) -> Result<RecordedReply<'s>, Response> {
+    answer(shared, exchange, route).map_err(|response| *response)
+}
+
+fn answer<'s>(
+    shared: &'s Arc<Shared>,
+    exchange: &mut Exchange<'_>,
+    route: &Route,
+) -> Answer<RecordedReply<'s>> {
     let recordings = shared.recordings.library();
     if *route == Route::Recordings {
         return list::reply(shared, recordings, exchange).map(RecordedReply::List);
@@ -66,7 +92,7 @@ pub(super) fn reply<'s>(
             let key = exchange.authorize(asked)?.key;
             span::playlist(exchange, recordings, &key, asked).map(RecordedReply::Playlist)
         }
-        _ => Err(Response::not_found()),
+        _ => Err(Response::not_found().into()),
     }
 }
 
@@ -79,6 +105,28 @@ impl RecordedReply<'_> {
             RecordedReply::Bytes(mut bytes) => bytes.write(writer),
             RecordedReply::Playlist(playlist) => playlist.write(writer),
         }
+    }
+}
+
+impl Offer {
+    /// Selects the bytes that the request wants.
+    #[inline(never)] // One copy for all kinds of files.
+    fn open(self, exchange: &Exchange<'_>, key: &StreamKey) -> Answer<Bytes> {
+        let Offer { body, paid, .. } = self;
+        let mut response = self.response;
+        // Files grow, and are deleted when space is needed.
+        response.cache = "no-cache";
+        if has_parameter(exchange, "download") {
+            response = with_file_name(response, key, self.from, self.extension);
+        }
+        let tag = conditions::tag(&self.id);
+        let (response, range) = Ranged::new(exchange.head, tag).open(response, body.len())?;
+        Ok(Bytes {
+            response,
+            range,
+            body,
+            _paid: paid,
+        })
     }
 }
 
@@ -143,7 +191,7 @@ fn parameter<'a>(exchange: &Exchange<'a>, name: &str) -> Option<Cow<'a, str>> {
 }
 
 /// The time in a parameter, if it is there.
-fn time_of(exchange: &Exchange<'_>, name: &str) -> Result<Option<WallMillis>, Response> {
+fn time_of(exchange: &Exchange<'_>, name: &str) -> Answer<Option<WallMillis>> {
     let Some(text) = parameter(exchange, name) else {
         return Ok(None);
     };
@@ -166,24 +214,25 @@ fn with_file_name(
     extension: &str,
 ) -> Response {
     let (_, name) = key.app_and_name();
-    let plain = |c: char| match c {
-        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' => c,
-        _ => '_',
-    };
-    let name: String = name.chars().map(plain).collect();
-    let time = time::Shown(from).to_string();
-    let time: String = time.chars().take(19).collect();
-    let time = time.replace(':', "-").replace('T', "_");
-    let value = [
-        "attachment; filename=\"",
-        &name,
-        "_",
-        &time,
-        extension,
-        "\"",
-    ]
-    .concat();
+    let time = calendar::date_and_time(from / 1_000, '_');
+    let mut value = String::from("attachment; filename=\"");
+    for c in [name, "_", &time].concat().chars() {
+        value.push(match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' => c,
+            ':' => '-',
+            _ => '_',
+        });
+    }
+    value.push_str(extension);
+    value.push('"');
     response.header("Content-Disposition", &value)
+}
+
+/// Takes memory for what is kept of an answer.
+#[inline(never)]
+fn pay(exchange: &Exchange<'_>, bytes: usize) -> Option<Taken> {
+    let (own, common) = (exchange.allowance, &exchange.shared.common);
+    own.take(bytes).or_else(|_| common.take(bytes)).ok()
 }
 
 /// Whether a parameter is in the query, with or without a value.
@@ -193,25 +242,27 @@ fn has_parameter(exchange: &Exchange<'_>, name: &str) -> bool {
 }
 
 /// The response after an error of the disk.
-fn disk_failed(exchange: &Exchange<'_>, key: &StreamKey, error: &std::io::Error) -> Response {
+#[inline(never)]
+fn disk_failed(exchange: &Exchange<'_>, key: &StreamKey, error: &std::io::Error) -> Box<Response> {
     exchange.warn(
         About::Media,
         format_args!("gets no recording of {key}: {error}"),
     );
-    super::retry_later(
-        Status::ServiceUnavailable,
-        "the recordings can't be read at the moment",
-    )
+    let why = "the recordings can't be read at the moment";
+    super::retry_later(Status::ServiceUnavailable, why).into()
 }
 
-fn not_recorded(key: &StreamKey) -> Response {
+#[inline(never)]
+fn not_recorded(key: &StreamKey) -> Box<Response> {
     not_found(&["nothing was recorded of ", key.as_str(), " at that time"].concat())
 }
 
-fn not_found(why: &str) -> Response {
-    Response::text(Status::NotFound, why)
+#[inline(never)]
+fn not_found(why: &str) -> Box<Response> {
+    Response::text(Status::NotFound, why).into()
 }
 
-fn bad(why: &str) -> Response {
-    Response::text(Status::BadRequest, why)
+#[inline(never)]
+fn bad(why: &str) -> Box<Response> {
+    Response::text(Status::BadRequest, why).into()
 }

@@ -19,15 +19,17 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 
 /// Keeps the disk until the server stops.
 pub(super) fn run(store: &Arc<Store>, server: &Weak<Shared>) {
-    let Some(record) = server.upgrade().map(|shared| shared.config.record.clone()) else {
+    let Some(shared) = server.upgrade() else {
         return;
     };
-    let dir = record.dir.unwrap_or_default();
-    let mut log = |event| log(&dir, event);
+    let record = &shared.config.record;
+    let dir = record.dir.clone().unwrap_or_default();
     let limits = Limits {
         max: record.max,
         free: record.free,
     };
+    drop(shared);
+    let mut log = |event| log(&dir, event);
     let (disk, catalog) = (store.disk(), store.shared_catalog());
     let mender = Box::new(Mender);
     let mut keeper = Keeper::new(Arc::clone(disk), Arc::clone(catalog), limits, mender);

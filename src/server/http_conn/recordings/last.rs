@@ -3,15 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Bytes, RecordedReply, bad, has_parameter, with_file_name};
-use crate::http::{Response, Status, conditions, query};
-use crate::record::playback::Body;
+use super::{Answer, Bytes, Offer, RecordedReply, bad, pay};
+use crate::http::{Response, Status, query};
 use crate::record::playback::last::LastBody;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::http_conn::exchange::{Exchange, not_live};
 use crate::server::http_conn::hls::random;
 use crate::server::http_conn::no_memory;
-use crate::server::http_conn::ranged::Ranged;
 use crate::server::wall_clock;
 
 /// The cost of a request, in streams that could be looked at in the same time.
@@ -23,6 +21,11 @@ pub(in crate::server::http_conn) fn reply<'s>(
     exchange: &mut Exchange<'_>,
     key: &StreamKey,
 ) -> Result<RecordedReply<'s>, Response> {
+    let answer = answer(exchange, key).map(RecordedReply::Bytes);
+    answer.map_err(|response| *response)
+}
+
+fn answer(exchange: &mut Exchange<'_>, key: &StreamKey) -> Answer<Bytes> {
     let last = exchange.parameter("last").and_then(query::duration);
     let last = last.ok_or_else(|| bad("last isn't a time such as 30s, 500ms or 10m"))?;
     let admission = exchange.authorize(key)?;
@@ -35,31 +38,25 @@ pub(in crate::server::http_conn) fn reply<'s>(
     let span = stream.last_messages(last, known, random, exchange.shared.now());
     let span = span.ok_or_else(nothing)?;
     let cost = LastBody::cost(&span);
-    let (own, common) = (exchange.allowance, &exchange.shared.common);
-    let paid = own.take(cost).or_else(|_| common.take(cost));
-    let paid = paid.map_err(|_| no_memory())?;
+    let paid = pay(exchange, cost).ok_or_else(no_memory)?;
     let messages = span.messages();
-    let tag = conditions::tag(&format_args!(
+    let id = format!(
         "{:08x}-{:x}-{:x}",
         span.life(),
         messages.start,
         messages.end
-    ));
+    );
     let age = exchange.shared.now().saturating_sub(span.arrived());
     let body = LastBody::new(Arc::clone(&stream), span).map_err(|_| nothing())?;
-    let mut response = Response::new("video/mp4", &[][..]);
-    response.cache = "no-cache";
-    if has_parameter(exchange, "download") {
-        let from = wall_clock::now().saturating_sub(age);
-        response = with_file_name(response, &key, from, ".mp4");
-    }
-    let (response, range) = Ranged::new(exchange.head, tag).open(response, body.len())?;
-    Ok(RecordedReply::Bytes(Bytes {
-        response,
-        range,
+    let offer = Offer {
+        response: Response::new("video/mp4", &[][..]),
+        id,
+        from: wall_clock::now().saturating_sub(age),
+        extension: ".mp4",
         body: Box::new(body),
-        _paid: Some(paid),
-    }))
+        paid: Some(paid),
+    };
+    offer.open(exchange, &key)
 }
 
 /// Reads a tag: the life of a stream, and a range of its messages.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Exchange, bad, parameter, time_of};
+use super::{Answer, Exchange, bad, parameter, time_of};
 use crate::http::{Response, Route};
 use crate::record::playback::Recordings;
 use crate::rtmp::stream_key::StreamKey;
@@ -30,7 +30,7 @@ pub(super) fn reply<'s>(
     shared: &'s Arc<Shared>,
     recordings: Option<&'s Recordings>,
     exchange: &Exchange<'_>,
-) -> Result<ListReply<'s>, Response> {
+) -> Answer<ListReply<'s>> {
     let guard = &shared.guard;
     let (client, credentials) = (exchange.client, &exchange.credentials);
     let is_privileged = guard.is_privileged(client, credentials, &exchange.page, shared.now());

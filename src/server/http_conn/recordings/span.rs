@@ -1,20 +1,18 @@
 //! Spans of a stream's recordings: as one MP4 file, and as an HLS playlist.
 
 use super::{
-    Bytes, Exchange, bad, disk_failed, has_parameter, log_beginning, not_recorded, time_of,
-    with_file_name,
+    Answer, Bytes, Exchange, Offer, bad, disk_failed, log_beginning, not_recorded, pay, time_of,
 };
 use crate::allowance::Taken;
 use crate::http::{Response, Status, conditions, percent, query};
 use crate::live::hls::playlist::{CONTENT_TYPE, MAX_QUERY_LEN};
 use crate::record::WallMillis;
+use crate::record::playback::Recordings;
 use crate::record::playback::plan::{MAX_FILES, MAX_SPAN, NoPlan, Plan, plan};
 use crate::record::playback::playlist::{PlaylistSpan, Survey, Uris};
 use crate::record::playback::span::SpanBody;
 use crate::record::playback::time::Shown;
-use crate::record::playback::{Body, Recordings};
 use crate::rtmp::stream_key::StreamKey;
-use crate::server::http_conn::ranged::Ranged;
 use crate::server::http_conn::writer::Writer;
 use crate::server::http_conn::{HttpEnd, log_viewer, no_memory};
 use crate::server::wall_clock;
@@ -27,34 +25,32 @@ pub(super) fn file(
     exchange: &Exchange<'_>,
     recordings: &Recordings,
     key: &StreamKey,
-) -> Result<Bytes, Response> {
+) -> Answer<Bytes> {
     let [from, to] = times(exchange)?;
-    let (own, common) = (exchange.allowance, &exchange.shared.common);
     let mut paid = None;
     let plan = plan(recordings, key, from, to, &mut |bytes| {
         // Given back first: it pays for the same.
         paid = None;
-        paid = own.take(bytes).or_else(|_| common.take(bytes)).ok();
+        paid = pay(exchange, bytes);
         paid.is_some()
     });
     let plan = plan.map_err(|why| refusal(exchange, key, why))?;
-    let tag = conditions::tag(&format_args!("{:016x}", hash(&plan)));
-    let mut response = Response::new("video/mp4", &[][..])
+    let id = format!("{:016x}", hash(&plan));
+    let response = Response::new("video/mp4", &[][..])
         .header("Recording-From", &Shown(plan.from).to_string())
         .header("Recording-To", &Shown(plan.to).to_string());
-    response.cache = "no-cache";
-    if has_parameter(exchange, "download") {
-        response = with_file_name(response, key, plan.from, ".mp4");
-    }
+    let from = plan.from;
     let body = SpanBody::new(recordings.clone(), key.clone(), plan);
     let body = body.ok_or_else(|| not_recorded(key))?;
-    let (response, range) = Ranged::new(exchange.head, tag).open(response, body.len())?;
-    let bytes = Bytes {
+    let offer = Offer {
         response,
-        range,
+        id,
+        from,
+        extension: ".mp4",
         body: Box::new(body),
-        _paid: paid,
+        paid,
     };
+    let bytes = offer.open(exchange, key)?;
     log_beginning(exchange, key, &bytes, "a recording");
     Ok(bytes)
 }
@@ -84,7 +80,7 @@ pub(super) fn playlist(
     recordings: &Recordings,
     key: &StreamKey,
     asked: &StreamKey,
-) -> Result<PlaylistReply, Response> {
+) -> Answer<PlaylistReply> {
     let [from, to] = times(exchange)?;
     let span = PlaylistSpan {
         recordings: recordings.clone(),
@@ -107,8 +103,7 @@ pub(super) fn playlist(
         String::new()
     };
     let len = folder.capacity() + query.capacity();
-    let paid = exchange.allowance.take(len);
-    let paid = paid.map_err(|_| no_memory())?;
+    let paid = pay(exchange, len).ok_or_else(no_memory)?;
     // Growing ones are loaded again and again.
     if !survey.is_growing() {
         log_viewer(exchange.shared, exchange.client, key, "recorded HLS");
@@ -146,7 +141,7 @@ impl PlaylistReply {
 }
 
 /// The times between which a request wants recordings. Without an end: as much as there may be.
-fn times(exchange: &Exchange<'_>) -> Result<[WallMillis; 2], Response> {
+fn times(exchange: &Exchange<'_>) -> Answer<[WallMillis; 2]> {
     let from = time_of(exchange, "from")?.ok_or_else(|| bad("from is missing"))?;
     let duration = match exchange.parameter("duration").map(query::duration) {
         Some(None) => return Err(bad("duration isn't a time such as 30s, 500ms or 10m")),
@@ -167,17 +162,18 @@ fn times(exchange: &Exchange<'_>) -> Result<[WallMillis; 2], Response> {
 }
 
 /// The response if there is no such span.
-fn refusal(exchange: &Exchange<'_>, key: &StreamKey, why: NoPlan) -> Response {
+fn refusal(exchange: &Exchange<'_>, key: &StreamKey, why: NoPlan) -> Box<Response> {
     match why {
         NoPlan::Nothing => not_recorded(key),
         NoPlan::Flv => Response::text(
             Status::UnsupportedMediaType,
             "recorded as FLV, which is only there as whole files: /recordings/APP/NAME/FILE",
-        ),
+        )
+        .into(),
         NoPlan::TooManyFiles => bad(&format!(
             "there are more than {MAX_FILES} files in that time"
         )),
-        NoPlan::NoMemory => no_memory(),
+        NoPlan::NoMemory => no_memory().into(),
         NoPlan::Disk(error) => disk_failed(exchange, key, &error),
     }
 }
