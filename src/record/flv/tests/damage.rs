@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::record::disk::Disk;
-use crate::record::flv::repair::{repair, repair_file};
 use crate::record::flv::extent;
+use crate::record::flv::repair::{repair, repair_file};
 
 /// A file in the making with 6 fragments, of which 3 are synced; and its length at the sync.
 fn part() -> (Vec<u8>, Vec<Message>, u64) {
