@@ -4,7 +4,7 @@ use std::io;
 
 use super::index::Backward;
 use crate::record::disk::DiskFile;
-use crate::record::mp4::Extent;
+use crate::record::extent::Extent;
 
 /// Returns what a closed file has, or what one in the making has up to the whole fragment at its end. `None` if no
 /// fragment ends there.

@@ -20,7 +20,8 @@ use crate::media::mp4::note::Note;
 use crate::media::mp4::read::InitMoov;
 use crate::record::WallMillis;
 use crate::record::disk::DiskFile;
-use crate::record::mp4::reader::{Fragment, Fragments, read_moof};
+use crate::record::mp4::ends::Ends;
+use crate::record::mp4::reader::{Fragment, Fragments};
 use crate::record::name::{FileName, Format};
 use crate::rtmp::stream_key::StreamKey;
 
@@ -166,8 +167,7 @@ struct FoundPart {
     totals: Totals,
     /// The length of the longest `moof`.
     longest: u32,
-    /// The first and the last fragment of each track.
-    of_tracks: [Option<(Fragment, Fragment)>; 2],
+    ends: Ends,
 }
 
 const TRACKS: [Medium; 2] = [Medium::Video, Medium::Audio];
@@ -204,7 +204,7 @@ fn find(
                 last: found,
                 totals: Totals::default(),
                 longest: 0,
-                of_tracks: [None; 2],
+                ends: Ends::default(),
             });
         }
         let Some(part) = &mut part else {
@@ -213,12 +213,7 @@ fn find(
         part.last = found;
         part.totals.add(note);
         part.longest = part.longest.max(note.moof_len);
-        for (of_track, medium) in part.of_tracks.iter_mut().zip(TRACKS) {
-            if samples(note, medium) > 0 {
-                let first = of_track.map_or(found, |(first, _)| first);
-                *of_track = Some((first, found));
-            }
-        }
+        part.ends.add(&found);
     }
     Ok(part.filter(|part| part.first.note.wall < to && ends(&part.last.note) > from))
 }
@@ -252,12 +247,12 @@ impl Plan {
         if let Some((exact, exact_ticks)) = self.exact_shift(first.zero, shift) {
             (shift, ticks) = (exact, exact_ticks);
         }
-        let mut times = self.times_of(file, found, ticks)?;
+        let mut times = found.ends.times(&*file.file, ticks)?;
         let delay = self.overlap(&times);
         if delay > 0 {
             shift += delay;
             ticks = Shift::new(&self.init, shift);
-            times = self.times_of(file, found, ticks)?;
+            times = found.ends.times(&*file.file, ticks)?;
         }
         let (start, end) = (found.first.offset, found.last.end());
         self.parts.push(Part {
@@ -287,23 +282,6 @@ impl Plan {
         let from = i64::from(before.zero);
         let zeros = [from, from + i64::from(distance)];
         is_near.then(|| (exact, before.ticks.of_next(&self.init, zeros)))
-    }
-
-    /// Reads the first and last times of each track.
-    fn times_of(&self, file: &FileBody, found: &FoundPart, shift: Shift) -> io::Result<Times> {
-        let mut ends: Vec<Fragment> = Vec::with_capacity(4);
-        for (first, last) in found.of_tracks.iter().flatten() {
-            ends.extend([*first, *last]);
-        }
-        ends.sort_unstable_by_key(|found| found.offset);
-        ends.dedup();
-        let mut times = Times::default();
-        let mut bytes = Vec::new();
-        for found in ends {
-            let moof = read_moof(&*file.file, &found, &mut bytes)?;
-            times.add(&moof.ok_or(io::ErrorKind::InvalidData)?, shift);
-        }
-        Ok(times)
     }
 
     /// The number of ms by which the next part has to be later, so that no track goes backward.

@@ -72,14 +72,19 @@ impl Times {
     /// [`Movie::new`](super::Movie::new) are, for each track, the first and the last fragment that have
     /// samples of it.
     pub fn add(&mut self, moof: &Moof<'_>, shift: Shift) {
-        for (medium, times) in [
-            (Medium::Video, &mut self.video),
-            (Medium::Audio, &mut self.audio),
-        ] {
-            if let Some(run) = moof.run(medium) {
-                let new = TrackTimes::of(run, medium, shift);
-                *times = Some(times.map_or(new, |old| old.followed_by(new)));
-            }
+        self.add_track(moof, Medium::Video, shift);
+        self.add_track(moof, Medium::Audio, shift);
+    }
+
+    /// Adds the samples of one track. The same ones may be added twice.
+    pub fn add_track(&mut self, moof: &Moof<'_>, medium: Medium, shift: Shift) {
+        let times = match medium {
+            Medium::Video => &mut self.video,
+            Medium::Audio => &mut self.audio,
+        };
+        if let Some(run) = moof.run(medium) {
+            let new = TrackTimes::of(run, medium, shift);
+            *times = Some(times.map_or(new, |old| old.followed_by(new)));
         }
     }
 

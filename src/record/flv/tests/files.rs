@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::*;
+use crate::record::append::AppendError;
 use crate::record::disk::Disk;
 use crate::record::disk::sim::Faults;
 use crate::record::flv::extent;
-use crate::record::mp4::writer::AppendError;
 
 #[test]
 fn a_closed_file_has_all_messages_from_0_on_and_an_index() {

@@ -6,11 +6,12 @@ use super::{ClosedFile, NAME, Script, SimDisk, part, repaired};
 use crate::live::cut::{Cut, CutSample};
 use crate::live::kind::Kind;
 use crate::media::mp4::Presentation;
+use crate::record::append::AppendError;
 use crate::record::disk::sim::Faults;
 use crate::record::disk::{Disk, Failure};
 use crate::record::mp4::reader::{Fragments, read_head, read_moof};
 use crate::record::mp4::repair::repair;
-use crate::record::mp4::writer::{AppendError, Mp4Writer};
+use crate::record::mp4::writer::Mp4Writer;
 
 /// Appends some fragments.
 fn record(script: &mut Script, writer: &mut Mp4Writer, count: usize) {
