@@ -121,7 +121,7 @@ impl RecordingTrouble {
             }
             RecordingTrouble::DiskFull => {
                 "not recorded: the disk is full, and no recording is left that may be deleted. \
-                 Free some space, or lower --record-free"
+                 Free some space, lower --record-free or raise --record-max"
             }
             RecordingTrouble::DiskGone => {
                 "not recorded: the folder of the recordings, or the disk it was on, is gone. \

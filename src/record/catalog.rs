@@ -140,28 +140,6 @@ impl Catalog {
         self.condition.has_damaged = true;
     }
 
-    /// Gives a file another name: the wanted one, or the next one that is free. Returns it, or `None`
-    /// if there is no such file.
-    pub fn rename(
-        &mut self,
-        stream: &StreamKey,
-        name: FileName,
-        wanted: FileName,
-    ) -> Option<FileName> {
-        let files = self.streams.get_mut(stream)?;
-        let mut entry = *files.get(name)?;
-        let new = files.free_name(wanted);
-        entry.name = new;
-        files.remove(name);
-        files.insert(entry);
-        for held in &mut self.held {
-            if held.name == name && held.stream == *stream {
-                held.name = new;
-            }
-        }
-        Some(new)
-    }
-
     /// Takes a file off the list. Returns whether it was there.
     pub fn remove(&mut self, stream: &StreamKey, name: FileName) -> bool {
         self.release(stream, name);
@@ -315,11 +293,6 @@ impl Catalog {
     pub fn next_stream(&self, after: Option<&StreamKey>) -> Option<&StreamKey> {
         let mut streams = self.streams.from(after).iter().map(|(stream, _)| stream);
         streams.find(|stream| after != Some(stream))
-    }
-
-    /// Whether a stream has recordings.
-    pub fn has(&self, stream: &StreamKey) -> bool {
-        self.streams.get(stream).is_some()
     }
 
     /// Whether a file of this stream is being written.

@@ -16,7 +16,7 @@
 mod folder;
 
 use std::fmt::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::WallMillis;
 use crate::calendar;
@@ -209,7 +209,8 @@ pub fn part_path(stream: &StreamKey, name: FileName) -> PathBuf {
 
 /// Finds the stream and the file to which a path belongs, and whether it ends with `.part`. `None` for
 /// everything that isn't a recording.
-pub fn parse_path(path: &Path) -> Option<(StreamKey, FileName, bool)> {
+#[cfg(test)]
+pub fn parse_path(path: &std::path::Path) -> Option<(StreamKey, FileName, bool)> {
     let (folder, name) = path.to_str()?.rsplit_once('/')?;
     let (name, is_part) = FileName::parse(name)?;
     Some((stream_of(folder)?, name, is_part))

@@ -63,11 +63,6 @@ impl OsDisk {
         }
     }
 
-    /// The folder.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
     /// The path of a file, which lies in the folder.
     fn locate(&self, path: &Path) -> io::Result<PathBuf> {
         let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));

@@ -113,11 +113,6 @@ impl Fragments {
         self.next
     }
 
-    /// Moves the end of a file that has grown.
-    pub fn set_end(&mut self, end: u64) {
-        self.end = end;
-    }
-
     /// Reads the next fragment; `None` if there is none, or it has no valid note.
     pub fn next(&mut self, file: &dyn DiskFile) -> io::Result<Option<Fragment>> {
         if self.next >= self.end {
