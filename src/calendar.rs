@@ -1,5 +1,8 @@
 //! The Gregorian calendar: seconds since 1970 as dates, in UTC.
 
+/// The last millisecond of the year 9999, with which dates of four digits end, since 1970.
+pub const LAST_MS: u64 = 253_402_300_799_999;
+
 /// Formats a time in seconds since 1970, with a separator between date and time:
 /// `2026-11-21T08:00:00`.
 pub fn date_and_time(seconds: u64, separator: char) -> String {

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use super::percent;
+use crate::calendar;
 
 /// The longest query in bytes that is read: the limit of stream names over RTMP, which may have queries
 /// as well.
@@ -29,16 +30,61 @@ pub fn value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
 
 /// Parses a duration in ms, such as `10s`, `500ms` or `1m`. The unit is seconds unless it is given.
 pub fn duration(text: &str) -> Option<u64> {
-    let end = text.find(|c: char| !c.is_ascii_digit());
-    let (digits, unit) = text.split_at(end.unwrap_or(text.len()));
+    let (number, unit) = number(text.as_bytes())?;
     let ms = match unit {
-        "ms" => 1,
-        "" | "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
+        b"ms" => 1,
+        b"" | b"s" => 1_000,
+        b"m" => 60_000,
+        b"h" => 3_600_000,
         _ => return None,
     };
-    digits.parse::<u64>().ok()?.checked_mul(ms)
+    number.checked_mul(ms)
+}
+
+/// Parses a time, in ms since 1970: such a number, or a date as in RFC 3339, in UTC, such as
+/// `2026-11-28T11:30:00.250Z`. Its separators may also be those of file names: `2026-11-28T11-30-00Z`.
+pub fn time(text: &str) -> Option<u64> {
+    let mut rest = text.as_bytes();
+    if let Some((time, [])) = number(rest) {
+        return (time <= calendar::LAST_MS).then_some(time);
+    }
+    let mut fields = [0; 6];
+    for (field, ends) in fields.iter_mut().zip(["-", "-", "Tt", ":-", ":-", ""]) {
+        (*field, rest) = number(rest)?;
+        if !ends.is_empty() {
+            rest = after_one_of(ends, rest)?;
+        }
+    }
+    let mut ms = 0;
+    if let Some(fraction) = after_one_of(".", rest) {
+        // The number of digits is free.
+        (_, rest) = number(fraction)?;
+        let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit());
+        for (digit, unit) in digits.zip([100, 10, 1]) {
+            ms += u64::from(digit - b'0') * unit;
+        }
+    }
+    let rest = after_one_of("Zz", rest)?;
+    let seconds = calendar::seconds(fields).filter(|_| rest.is_empty())?;
+    Some(seconds * 1_000 + ms)
+}
+
+/// Reads the digits at the start of a text; returns the number and what follows it.
+fn number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let mut number = None;
+    let mut rest = text;
+    while let Some((digit @ b'0'..=b'9', after)) = rest.split_first() {
+        let tens = number.unwrap_or(0u64).checked_mul(10)?;
+        number = Some(tens.checked_add(u64::from(digit - b'0'))?);
+        rest = after;
+    }
+    Some((number?, rest))
+}
+
+/// What follows the first character of a text, if it is one of `ends`.
+fn after_one_of<'a>(ends: &str, text: &'a [u8]) -> Option<&'a [u8]> {
+    let (first, rest) = text.split_first()?;
+    ends.as_bytes().contains(first).then_some(rest)
 }
 
 fn value_of<'a>(parameter: &'a str, name: &str) -> Option<&'a str> {
@@ -110,6 +156,50 @@ mod tests {
             ("99999999999999999999s", None),
         ] {
             assert_eq!(duration(text), ms, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_numbers_or_dates() {
+        const NOON: u64 = 1_795_865_400_000;
+
+        for (text, time) in [
+            ("1795865400250", Some(NOON + 250)),
+            ("0", Some(0)),
+            ("2026-11-28T11:30:00Z", Some(NOON)),
+            ("2026-11-28t11:30:00z", Some(NOON)),
+            ("2026-11-28T11:30:00.250Z", Some(NOON + 250)),
+            ("2026-11-28T11:30:00.2Z", Some(NOON + 200)),
+            ("2026-11-28T11:30:00.2509999999Z", Some(NOON + 250)),
+            ("2026-11-28T11-30-00Z", Some(NOON)),
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("9999-12-31T23:59:59.999Z", Some(calendar::LAST_MS)),
+            ("2024-02-29T00:00:00Z", Some(1_709_164_800_000)),
+            ("253402300800000", None),
+            ("", None),
+            ("-1", None),
+            ("+1", None),
+            ("1e3", None),
+            ("now", None),
+            ("2026-11-28", None),
+            ("2026-11-28T11:30Z", None),
+            ("2026-11-28T11:30:00", None),
+            ("2026-11-28T11:30:00.Z", None),
+            ("2026-11-28T11:30:00:00Z", None),
+            ("2026-11-28T11:30:00+01:00", None),
+            ("2026-11-28 11:30:00Z", None),
+            ("2026-02-29T00:00:00Z", None),
+            ("2026-13-01T00:00:00Z", None),
+            ("2026-00-01T00:00:00Z", None),
+            ("2026-11-31T00:00:00Z", None),
+            ("2026-11-28T24:00:00Z", None),
+            ("2026-11-28T11:60:00Z", None),
+            ("1969-12-31T23:59:59Z", None),
+            ("2026-11-28T11:30:\u{e9}Z", None),
+            ("99999999999999999999", None),
+            ("18446744073709551615-01-01T00:00:00Z", None),
+        ] {
+            assert_eq!(super::time(text), time, "{text}");
         }
     }
 

@@ -123,7 +123,7 @@ if (!path) {
   document.querySelector('h1 a').href = root;
   let go;
   if (location.hash) {
-    import('./recordings.js').then(({ past }) => (go = past(main, path)));
+    import('./recordings.js').then(m => (go = m.past(main, path)));
   } else {
     document.body.className = 'alone';
     open(main, path);

@@ -57,7 +57,7 @@ impl Recorded {
         assert_eq!(spans.len(), 1, "{list}");
         let time = |name: &str| {
             let text = spans[0][name].as_str().unwrap();
-            brooklet::record::playback::time::parse(text).unwrap()
+            brooklet::http::query::time(text).unwrap()
         };
         Recorded {
             from: time("from"),

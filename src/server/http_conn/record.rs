@@ -58,8 +58,8 @@ fn refusal(refused: StartRefused, key: &StreamKey) -> Response {
         StartRefused::NotLive => return not_live(key),
         StartRefused::NoFolder | StartRefused::NotBuilt | StartRefused::Disk(_) => Status::Conflict,
         StartRefused::NoRoom | StartRefused::Stopping => {
-            return retry_later(Status::ServiceUnavailable, &refused.to_string());
+            return retry_later(Status::ServiceUnavailable, refused.text());
         }
     };
-    Response::text(status, &["not recorded: ", &refused.to_string()].concat())
+    Response::text(status, &["not recorded: ", refused.text()].concat())
 }

@@ -21,7 +21,7 @@ use crate::calendar;
 use crate::http::response::Length;
 use crate::http::{Method, Response, Route, Status, conditions, query};
 use crate::record::WallMillis;
-use crate::record::playback::{Body, time};
+use crate::record::playback::Body;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::Shared;
 use crate::server::lines::About;
@@ -195,7 +195,7 @@ fn time_of(exchange: &Exchange<'_>, name: &str) -> Answer<Option<WallMillis>> {
     let Some(text) = parameter(exchange, name) else {
         return Ok(None);
     };
-    let time = time::parse(&text);
+    let time = query::time(&text);
     time.map(Some).ok_or_else(|| {
         bad(&[
             name,

@@ -53,9 +53,10 @@ pub enum StartRefused {
     Stopping,
 }
 
-impl fmt::Display for StartRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl StartRefused {
+    /// The reason in words.
+    pub(in crate::server) fn text(self) -> &'static str {
+        match self {
             StartRefused::NoFolder => {
                 "there is no folder for recordings: start the server with --record DIR"
             }
@@ -64,7 +65,13 @@ impl fmt::Display for StartRefused {
             StartRefused::Disk(state) => state.name(),
             StartRefused::NoRoom => "there is no memory for a recording at the moment",
             StartRefused::Stopping => "the server stops",
-        })
+        }
+    }
+}
+
+impl fmt::Display for StartRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The recording of what a connection publishes.
 
 use super::RtmpConnection;
+use crate::record::report::RecordingState;
 use crate::rtmp::server_session::PublishKind;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::lines::About;
@@ -37,12 +38,12 @@ impl RtmpConnection {
         // A recorder waits for a disk that can't be used now.
         let disk = shared.recordings.disk().unwrap_or_default().state;
         let trouble = match result {
-            Ok(()) => disk.recording().map(|state| state.name().to_owned()),
-            Err(refused) => Some(refused.to_string()),
+            Ok(()) => disk.recording().map(RecordingState::name),
+            Err(refused) => Some(refused.text()),
         };
-        let (level, code, description) = match &trouble {
+        let (level, code, description) = match trouble {
             None => ("status", "NetStream.Record.Start", "Recording."),
-            Some(why) => ("warning", "NetStream.Record.Failed", &**why),
+            Some(why) => ("warning", "NetStream.Record.Failed", why),
         };
         self.session
             .note_recording(message_stream_id, level, code, description);
