@@ -4,8 +4,11 @@
 mod common;
 
 mod access;
+mod disks;
 mod ffmpeg;
 mod files;
+mod kills;
+mod movie;
 mod playlists;
 mod sparse;
 
