@@ -32,6 +32,10 @@ use running::Running;
 /// How long the server waits at its end for files to be closed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A recording that begins with its stream contains as much of what came before its thread looked, in ms: up to
+/// a tick, and longer on a busy machine. Otherwise it would begin with the newest keyframe of that time.
+const BEFORE_LOOK: Millis = 10_000;
+
 /// The recordings of a server.
 pub(super) struct Recordings {
     rules: Rules,
@@ -112,8 +116,12 @@ impl Recordings {
             return Err(StartRefused::Disk(state));
         }
         let staging = Staging::new(&shared.arena).ok_or(StartRefused::NoRoom)?;
+        let mut preroll = preroll.or(self.rules.preroll);
+        if why != Why::Asked && self.rules.speed.is_none() {
+            preroll = preroll.max(Some(BEFORE_LOOK));
+        }
         let rules = Rules {
-            preroll: preroll.or(self.rules.preroll),
+            preroll,
             ..self.rules
         };
         let (store, own) = (Arc::clone(store), Arc::clone(&stream));
