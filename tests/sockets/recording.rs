@@ -216,3 +216,45 @@ fn the_program_that_embeds_the_server_may_ask() {
     wait_until("it has ended", || server.streams()[0].recording.is_none());
     assert!(!server.stop_recording(&door));
 }
+
+#[test]
+fn a_recording_begins_with_the_first_keyframe_and_not_with_the_newest() {
+    /// The sequence header of H.264, and what a keyframe begins with, the length of its NAL unit last.
+    const HEADER: &[u8] = &[
+        0x17, 0, 0, 0, 0, 1, 0x42, 0, 0x0A, 0xFF, 0xE1, 0, 7, 0x67, 0x42, 0, 0x0A, 0xF8, 0x41,
+        0xA2, 1, 0, 4, 0x68, 0xCE, 0x38, 0x80,
+    ];
+    const KEYFRAME: &[u8] = &[0x17, 1, 0, 0, 0, 0, 0, 0, 11, 0x65];
+
+    let folder = Folder::new();
+    let all = vec![parse_recorded("*").unwrap()];
+    let record = folder.record().streams(all);
+    let server = server(Config::default().record(record));
+    let (mut publisher, _) = publish(server.rtmp_addresses()[0], "door", "live");
+    publisher.send_message(type_id::AUDIO, 1, 0, &[0xAF, 0, 0x12, 0x10]);
+    publisher.send_message(type_id::VIDEO, 1, 0, HEADER);
+    let mut count = 0;
+    wait_until("it is recorded", || {
+        let frame = [KEYFRAME, format!("frame {count:04}").as_bytes()].concat();
+        publisher.send_message(type_id::VIDEO, 1, count * 25, &frame);
+        count += 1;
+        std::thread::sleep(Duration::from_millis(25));
+        let recording = server.streams()[0].recording.clone();
+        recording.is_some_and(|recording| recording.bytes > 0)
+    });
+    drop(publisher);
+    drop(server);
+    let files = std::fs::read_dir(folder.0.join("live").join("door")).unwrap();
+    let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    let [file] = &files[..] else {
+        panic!("{files:?}");
+    };
+    let bytes = std::fs::read(file).unwrap();
+    for number in 0..count {
+        let frame = format!("frame {number:04}");
+        let is_there = bytes
+            .windows(frame.len())
+            .any(|window| window == frame.as_bytes());
+        assert!(is_there, "{frame} is missing");
+    }
+}
