@@ -40,37 +40,33 @@ pub(super) fn run(store: &Arc<Store>, server: &Weak<Shared>) {
 }
 
 fn log(event: Event) {
-    match event {
+    let (path, what) = match event {
         Event::Listed {
             files,
             bytes,
             ignored,
         } => {
             let size = Tenths(bytes / 1_000_000);
-            log::info!("recordings: {files} files, {size} GB; {ignored} other files");
+            return log::info!("recordings: {files} files, {size} GB; {ignored} other files");
         }
         Event::State { from, to, error } => {
             let why = error.map(|error| format!(": {error}")).unwrap_or_default();
-            if to == DiskState::Fine {
-                log::info!(
-                    "recordings: the disk is fine again, it was \"{}\"",
-                    from.name()
-                );
-            } else {
-                log::warn!("recordings: the disk can't be used: {}{why}", to.name());
+            if to != DiskState::Fine {
+                return log::warn!("recordings: the disk can't be used: {}{why}", to.name());
             }
+            let from = from.name();
+            return log::info!("recordings: the disk is fine again, it was \"{from}\"");
         }
         Event::Removed(oldest) => {
             let path = path(&oldest.stream, oldest.name);
-            log::debug!("recordings: removed the oldest, {}", path.display());
+            return log::debug!("recordings: removed the oldest, {}", path.display());
         }
-        Event::Vanished(path) => log::info!("recordings: {} is gone", path.display()),
-        Event::Repaired(path) => {
-            log::info!("recordings: repaired {} after a crash", path.display());
+        Event::Failed(path, error) => {
+            return log::warn!("recordings: {}: {error}", path.display());
         }
-        Event::RemovedEmpty(path) => {
-            log::info!("recordings: removed {}, nothing was in it", path.display());
-        }
-        Event::Failed(path, error) => log::warn!("recordings: {}: {error}", path.display()),
-    }
+        Event::Vanished(path) => (path, "is gone"),
+        Event::Repaired(path) => (path, "was repaired after a crash"),
+        Event::RemovedEmpty(path) => (path, "was removed: nothing was in it"),
+    };
+    log::info!("recordings: {} {what}", path.display());
 }
