@@ -1,117 +1,46 @@
-//! Records every stream that is published to an FLV file, by attaching to it. A file ends with its stream: a
-//! camera that returns within the grace time continues it.
+//! Records every stream into a folder, as MP4 or FLV, and prints how that goes. The same rules as for the
+//! option `--record` apply: the oldest files are deleted when the disk runs short, and what a crash has left
+//! is repaired at the next start.
 //!
 //! ```sh
+//! mkdir recordings
 //! cargo run --example recorder
 //! ffmpeg -re -i INPUT -c copy -f flv rtmp://127.0.0.1/live/door
-//! ffplay live-door-1.flv
+//! ffplay recordings/live/door/2026-11-28T11-30-00Z.mp4
 //! ```
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
-use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::thread::sleep;
 use std::time::Duration;
 
-use brooklet::{
-    Attached, Client, Config, Detached, Handler, Join, Refusal, Server, StreamKey, StreamMessage,
-    StreamRequest,
-};
+use brooklet::config::Record;
+use brooklet::{Config, Server};
 
-/// Reports streams that are about to be published.
-struct Announcer(Mutex<Sender<StreamKey>>);
+const INTERVAL: Duration = Duration::from_secs(5);
 
-impl Handler for Announcer {
-    fn publish(&self, _: &Client, request: &mut StreamRequest<'_>) -> Result<(), Refusal> {
-        let announcements = self.0.lock().map_err(|_| Refusal::new("no recorder"))?;
-        let sent = announcements.send(request.key().clone());
-        sent.map_err(|_| Refusal::new("no recorder"))
-    }
-}
-
-/// An FLV file that is being written.
-struct Recording {
-    file: BufWriter<File>,
-    /// The timestamp that becomes 0 in the file.
-    base: Option<u32>,
-}
-
-impl Recording {
-    fn create(path: &str) -> io::Result<Recording> {
-        let mut file = BufWriter::new(File::create_new(path)?);
-        // Signature, version, "audio and video", length of this header, size of the tag before.
-        file.write_all(b"FLV\x01\x05\0\0\0\x09\0\0\0\0")?;
-        Ok(Recording { file, base: None })
-    }
-
-    fn write(&mut self, message: &StreamMessage) -> io::Result<()> {
-        let timestamp = match message.medium() {
-            // Audio and video are interleaved: one of the first messages may be older than the very first.
-            Some(_) => {
-                let base = *self.base.get_or_insert(message.timestamp());
-                let since = message.timestamp().wrapping_sub(base);
-                if since > u32::MAX / 2 { 0 } else { since }
-            }
-            // Metadata has no time.
-            None => 0,
-        };
-        let len = message.payload().len() as u32;
-        let [t0, t1, t2, t3] = timestamp.to_be_bytes();
-        let [_, l1, l2, l3] = len.to_be_bytes();
-        let header = [message.type_id(), l1, l2, l3, t1, t2, t3, t0, 0, 0, 0];
-        self.file.write_all(&header)?;
-        self.file.write_all(message.payload())?;
-        self.file.write_all(&(11 + len).to_be_bytes())
-    }
-}
-
-/// Writes all messages of a stream to a file, until the stream ends.
-fn record(mut stream: Attached, path: &str) -> io::Result<Detached> {
-    let mut recording = Recording::create(path)?;
-    loop {
-        match stream.recv(Duration::from_secs(60)) {
-            Ok(Some(message)) => recording.write(message)?,
-            Ok(None) => {}
-            Err(why) => {
-                recording.file.flush()?;
-                return Ok(why);
-            }
-        }
-    }
-}
-
-/// Returns the path of a file that doesn't exist yet, such as `live-door-3.flv`.
-fn free_path(key: &StreamKey) -> String {
-    let name = key.as_str().replace('/', "-");
-    let paths = (1..).map(|number: u64| format!("{name}-{number}.flv"));
-    let mut free = paths.filter(|path| !Path::new(path).exists());
-    free.next().unwrap_or_default()
-}
-
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (announcements, announced) = channel();
-    let announcer = Announcer(Mutex::new(announcements));
-    let server = Server::builder(Config::default())
-        .handler(Arc::new(announcer))
-        .start()?;
+fn main() -> Result<(), brooklet::StartError> {
+    let record = Record::default()
+        .dir(Some("recordings".into()))
+        .max(Some(8 << 30));
+    let server = Server::start(Config::default().record(record))?;
     println!("listening on {:?}", server.rtmp_addresses());
-    let mut recordings = HashMap::<StreamKey, JoinHandle<()>>::new();
-    for key in announced {
-        let is_running = |thread: &JoinHandle<()>| !thread.is_finished();
-        if recordings.get(&key).is_some_and(is_running) {
-            continue;
+    loop {
+        sleep(INTERVAL);
+        if let Some(disk) = server.disk() {
+            let (files, megabytes) = (disk.files, disk.recordings / 1_000_000);
+            println!("disk: {}, {files} files, {megabytes} MB", disk.state.name());
         }
-        // An attached program waits for its stream, which begins a little later.
-        let stream = server.attach(&key, Join::Gop)?;
-        let path = free_path(&key);
-        let record = move || match record(stream, &path) {
-            Ok(why) => println!("{path}: {why}"),
-            Err(error) => println!("{path}: {error}"),
-        };
-        recordings.insert(key, thread::spawn(record));
+        for stream in server.streams() {
+            let Some(recording) = stream.recording else {
+                continue;
+            };
+            println!(
+                "{}: {}, {} MB today in {}, {} gaps",
+                stream.key,
+                recording.state.name(),
+                recording.bytes_today / 1_000_000,
+                recording.file.as_deref().unwrap_or("no file yet"),
+                recording.gaps,
+            );
+        }
     }
-    Ok(())
 }

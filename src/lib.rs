@@ -33,7 +33,8 @@
 //!  server::http_conn       a response, or the connection gets a subscriber
 //! ```
 //!
-//! Arrows between modules point one way: `server -> status -> live -> { rtmp, media, http }`.
+//! Arrows between modules point one way: `server -> status -> record -> live ->
+//! { rtmp, media, http }`.
 //!
 //! # In your own program
 //!
@@ -51,14 +52,14 @@
 //! # Ok::<(), brooklet::StartError>(())
 //! ```
 //!
-//! | to                                                 | see                                      |
-//! |----------------------------------------------------|------------------------------------------|
-//! | decide who may connect, publish and play           | [`Handler`], `examples/doorman.rs`       |
-//! | receive the messages of a stream                   | [`Attached`], `examples/recorder.rs`     |
-//! | list streams and connections, disconnect clients   | [`Server`], `examples/overseer.rs`       |
-//! | record streams                                     | [`config::Record`]                       |
-//! | set keys, users and networks                       | [`config::Access`]                       |
-//! | keep media in an arena that outlives the server    | [`ServerBuilder::arena`]                 |
+//! | to                                                 | see                                         |
+//! |----------------------------------------------------|---------------------------------------------|
+//! | decide who may connect, publish and play           | [`Handler`], `examples/doorman.rs`          |
+//! | receive the messages of a stream                   | [`Attached`], `examples/tap.rs`             |
+//! | list streams and connections, disconnect clients   | [`Server`], `examples/overseer.rs`          |
+//! | record streams                                     | [`config::Record`], `examples/recorder.rs`  |
+//! | set keys, users and networks                       | [`config::Access`]                          |
+//! | keep media in an arena that outlives the server    | [`ServerBuilder::arena`]                    |
 //!
 //! Events are logged through the crate `log`. If your program has no logger, warnings and the reasons
 //! for refusals aren't shown.

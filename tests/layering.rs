@@ -88,16 +88,23 @@ const FORBIDDEN: &[(&[&str], &[&str])] = &[
         &["record"],
         &[
             "std::net",
+            "std::os",
             "std::thread",
             "std::time::Instant",
+            "std::time::SystemTime",
+            "std::fs",
             "std::env",
             "std::process",
             "socket2",
             "getrandom",
             "libc",
+            "rustix",
         ],
     ),
 ];
+
+/// The only folder in which recordings know a file system, and what it may name for that.
+const DISK: (&[&str], &[&str]) = (&["record", "disk"], &["std::fs", "std::os", "rustix"]);
 
 /// What they may name all the same: values, and what is shared without synchronization.
 const HARMLESS: &[(&str, &str)] = &[
@@ -235,9 +242,14 @@ fn forbidden_names(uses: &[Use]) -> Vec<String> {
             path.strip_prefix(name)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
         };
-        let is_harmless = HARMLESS
-            .iter()
-            .any(|(in_layer, name)| *in_layer == layer && is_below(name, &path));
+        let mut place = DISK.0.iter().zip(0..);
+        let is_in_disk =
+            place.all(|(name, index)| used.module.get(index).is_some_and(|part| part == name));
+        let is_of_disk = is_in_disk && DISK.1.iter().any(|name| is_below(name, &path));
+        let is_harmless = is_of_disk
+            || HARMLESS
+                .iter()
+                .any(|(in_layer, name)| *in_layer == layer && is_below(name, &path));
         for (layers, names) in FORBIDDEN {
             let is_forbidden = names.iter().any(|name| {
                 // A module that is named as a whole brings what is in it.

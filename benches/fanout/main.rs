@@ -32,24 +32,22 @@ mod process;
 mod publishers;
 mod report;
 mod session;
+mod table;
 mod view;
+mod watch;
 mod wire;
 
 use std::env;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use players::Players;
-use process::{Load, Server};
+use process::Server;
 use publishers::Publishing;
 use report::{Outcome, Report, Target};
+use watch::watch;
 
-/// Players join in the middle of a GOP.
-const HEAD_START: Duration = Duration::from_millis(500);
-const WARM_UP: Duration = Duration::from_secs(2);
 const BATCH: &str = "350ms";
 /// The hidden argument that makes this program the bare loop.
 const BARE_LOOP: &str = "--bare-loop";
@@ -238,53 +236,15 @@ fn measure_server(
 ) -> Result<Outcome, String> {
     let idle = server.resident();
     let publishing = Publishing::start(server.address, scenario.streams)?;
-    pause(HEAD_START, stop)?;
-    let players = Players::start(
-        server,
-        target.protocol(),
-        scenario.streams,
-        scenario.players,
-    )?;
-    let deadline = Instant::now() + players::JOIN_TIMEOUT;
-    while !players.have_joined() {
-        if Instant::now() > deadline {
-            return Err("not all players got a keyframe".into());
-        }
-        pause(Duration::from_millis(20), stop)?;
-    }
-    pause(WARM_UP, stop)?;
-
-    let before = Load::read(server);
-    players.count_messages(true);
-    pause(window, stop)?;
-    let load = Load::read(server).since(&before);
-    players.count_messages(false);
-    let resident = server.resident();
-
-    let sent = publishing.end()?;
-    let tally = players.end(&sent.counts)?;
-    drop(sent.publishers);
+    let audience = (target.protocol(), scenario.streams, scenario.players);
+    let watched = watch(server, publishing, audience, window, stop)?;
+    let tally = watched.tally;
     Ok(Outcome {
-        cpu_per_gb: load.server.as_secs_f64() / (tally.payload_bytes as f64 / 1e9),
+        cpu_per_gb: watched.used.server.as_secs_f64() / (tally.payload_bytes as f64 / 1e9),
         idle,
-        resident,
-        latest: sent.latest,
-        others: load.others.as_secs_f64() / window.as_secs_f64(),
+        resident: watched.resident,
+        latest: watched.latest,
+        others: watched.used.others.as_secs_f64() / window.as_secs_f64(),
         tally,
     })
-}
-
-/// Sleeps, unless a signal asks to end.
-fn pause(duration: Duration, stop: &AtomicBool) -> Result<(), String> {
-    let end = Instant::now() + duration;
-    loop {
-        if stop.load(Ordering::Relaxed) {
-            return Err("interrupted".into());
-        }
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(());
-        }
-        thread::sleep(left.min(Duration::from_millis(50)));
-    }
 }

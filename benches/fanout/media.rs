@@ -82,7 +82,8 @@ impl Track {
         Duration::from_nanos(ticks * 1_000_000_000 / rate)
     }
 
-    fn payload_len(self, sequence: u32) -> usize {
+    /// The number of bytes of a message.
+    pub(crate) fn payload_len(self, sequence: u32) -> usize {
         match self {
             Track::Audio => AUDIO_LEN,
             Track::Video if is_keyframe(sequence) => 6 * FRAME_LEN as usize,

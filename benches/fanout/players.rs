@@ -48,6 +48,17 @@ pub(crate) struct Tally {
     pub(crate) faults: Vec<String>,
 }
 
+impl Tally {
+    /// The latency in ms that `percent` of the messages don't exceed; NaN without any.
+    pub(crate) fn latency(&self, percent: usize) -> f64 {
+        let latencies = &self.latencies_us;
+        let at = (latencies.len() * percent / 100).min(latencies.len().saturating_sub(1));
+        latencies
+            .get(at)
+            .map_or(f64::NAN, |us| f64::from(*us) / 1000.0)
+    }
+}
+
 /// All players of a run.
 pub(crate) struct Players {
     shared: Arc<Shared>,

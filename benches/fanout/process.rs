@@ -66,6 +66,11 @@ impl Server {
         Ok(server)
     }
 
+    /// The id of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Adds to an error how the server ended, if it has.
     pub(crate) fn explain(&mut self, error: String) -> String {
         match self.child.try_wait() {
@@ -76,7 +81,7 @@ impl Server {
 
     /// Resident memory in bytes.
     pub(crate) fn resident(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()));
         let status = status.unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
@@ -164,7 +169,7 @@ pub(crate) struct Used {
 impl Load {
     pub(crate) fn read(server: &Server) -> Self {
         Self {
-            server: CpuTime::read(server.child.id()),
+            server: CpuTime::read(server.id()),
             own: CpuTime::read(std::process::id()),
             machine: machine().unwrap_or_default(),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::Scenario;
 use crate::players::Tally;
 use crate::session::Protocol;
+use crate::table::{figure, median, megabytes, write_line};
 
 /// If players' threads are busier than this, they rather than the server determine the latency.
 const MAX_BUSY: f64 = 0.8;
@@ -64,11 +65,7 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// In milliseconds.
     fn latency(&self, percent: usize) -> f64 {
-        let latencies = &self.tally.latencies_us;
-        let at = (latencies.len() * percent / 100).min(latencies.len().saturating_sub(1));
-        latencies
-            .get(at)
-            .map_or(f64::NAN, |us| f64::from(*us) / 1000.0)
+        self.tally.latency(percent)
     }
 }
 
@@ -258,38 +255,5 @@ impl Display for Report {
             )?;
         }
         Ok(())
-    }
-}
-
-fn write_line(
-    f: &mut Formatter<'_>,
-    widths: &[usize],
-    cells: impl IntoIterator<Item = String>,
-) -> fmt::Result {
-    for (cell, width) in cells.into_iter().zip(widths) {
-        write!(f, "{cell:>width$} ")?;
-    }
-    writeln!(f)
-}
-
-fn figure(value: f64) -> String {
-    if value.is_nan() {
-        "-".into()
-    } else {
-        format!("{value:.2}")
-    }
-}
-
-fn megabytes(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
-}
-
-/// NaN if there are none.
-fn median(values: impl IntoIterator<Item = f64>) -> f64 {
-    let mut values: Vec<_> = values.into_iter().collect();
-    values.sort_unstable_by(f64::total_cmp);
-    match values.len() {
-        0 => f64::NAN,
-        count => (values[(count - 1) / 2] + values[count / 2]) / 2.0,
     }
 }

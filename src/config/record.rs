@@ -6,11 +6,6 @@ use std::time::Duration;
 use super::access::Scope;
 use crate::rtmp::stream_key::StreamKey;
 
-/// The space that recordings leave free unless told otherwise: this many bytes, or this fraction of the
-/// disk if that is more.
-const LEAST_FREE: u64 = 500_000_000;
-const FREE_FRACTION: u64 = 20;
-
 settings! {
     /// The rules of recording. Nothing is recorded without a folder.
     ///
@@ -105,12 +100,6 @@ impl Record {
         let mut streams = self.streams.iter();
         self.dir.is_some() && streams.any(|scope| scope.contains(stream))
     }
-
-    /// The number of bytes that are left free on a disk of `total` bytes.
-    pub fn floor(&self, total: u64) -> u64 {
-        self.free
-            .unwrap_or_else(|| LEAST_FREE.max(total / FREE_FRACTION))
-    }
 }
 
 /// Parses the name of streams to record: `live/door`, `live/*` or `*`; the error says what was expected.
@@ -158,13 +147,5 @@ mod tests {
         for text in ["", "live/d*r", "*/door", "live/door?key=1", "**", "live/**"] {
             assert!(parse_recorded(text).is_err(), "{text:?}");
         }
-    }
-
-    #[test]
-    fn the_floor_is_the_larger_of_half_a_gigabyte_and_a_twentieth() {
-        let record = Record::default();
-        assert_eq!(record.floor(8_000_000_000), 500_000_000);
-        assert_eq!(record.floor(128_000_000_000), 6_400_000_000);
-        assert_eq!(record.free(Some(0)).floor(128_000_000_000), 0);
     }
 }

@@ -76,6 +76,21 @@ pub struct Cut {
     pub arrived: Millis,
 }
 
+impl Cut {
+    /// Puts video in front of everything else, as in MP4 files, in the same order otherwise. Returns the number of
+    /// samples of video.
+    pub fn put_video_first(&mut self) -> usize {
+        let mut count = 0;
+        for at in 0..self.samples.len() {
+            if self.samples[at].kind == Kind::Video {
+                self.samples[count..=at].rotate_right(1);
+                count += 1;
+            }
+        }
+        count
+    }
+}
+
 /// The outcome of a search for the next cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {

@@ -95,6 +95,7 @@ pub enum Finding {
 
 /// A problem with the recording of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RecordingTrouble {
     /// The recorder is this far behind the stream, in ms, because the disk is slow.
     Behind(u32),
@@ -120,7 +121,7 @@ impl RecordingTrouble {
             }
             RecordingTrouble::DiskFull => {
                 "not recorded: the disk is full, and no recording is left that may be deleted. \
-                 Free some space, or lower --record-free"
+                 Free some space, lower --record-free or raise --record-max"
             }
             RecordingTrouble::DiskGone => {
                 "not recorded: the folder of the recordings, or the disk it was on, is gone. \

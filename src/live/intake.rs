@@ -140,6 +140,7 @@ impl Intake {
         self.publish = Publish::default();
         self.eras.close();
         self.clock.begin_publish();
+        self.media_clock.begin();
         self.arrivals.begin_publish(now);
     }
 
@@ -299,7 +300,7 @@ impl Intake {
 
     /// Notes the tracks and headers that apply to the next message.
     fn note_era(&mut self, log: &Log) {
-        let are_known = self.are_tracks_known();
+        let are_known = self.are_tracks_complete();
         let (tracks, preamble) = (&self.tracks, &self.preamble);
         self.eras.note(tracks, preamble, log, are_known);
     }

@@ -14,9 +14,9 @@ mod condition;
 mod entry;
 mod files;
 pub mod scan;
+mod streams;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{Bound, Range};
+use std::ops::Range;
 
 use super::WallMillis;
 use super::name::FileName;
@@ -28,19 +28,14 @@ pub use entry::{File, State};
 pub use files::Span;
 
 use entry::Entry;
-use files::Files;
+use streams::Streams;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    streams: BTreeMap<StreamKey, Files>,
-    /// The oldest file of each stream that may be removed: of unset clocks, and of set ones.
-    oldest: [BTreeSet<(FileName, StreamKey)>; 2],
+    streams: Streams,
     /// The files that are being written; few.
     held: Vec<Held>,
-    /// The number of all files, and the sum of their lengths.
-    files: usize,
-    bytes: u64,
     /// What recorders have to know about the disk, and what they have found out about it.
     pub condition: Condition,
 }
@@ -85,20 +80,20 @@ impl Catalog {
     /// Adds a file that begins to be written, under the wanted name or the next one that is free in
     /// the list. If that name turns out to be taken on the disk: remove it, and begin with the next one.
     pub fn begin(&mut self, stream: &StreamKey, wanted: FileName, wall: WallMillis) -> FileName {
-        let files = self.streams.entry(stream.clone()).or_default();
+        let files = self.streams.get_or_add(stream);
         let name = files.free_name(wanted);
         let mut entry = Entry::new(name, State::Open);
         // The clock of a file that counts boots says nothing.
         if name.boot() == 0 {
             entry.begin_at(wall);
         }
+        files.insert(entry);
         self.held.push(Held {
             stream: stream.clone(),
             name,
             began: wall,
             allocated: 0,
         });
-        self.change(stream, |files| files.insert(entry));
         name
     }
 
@@ -113,7 +108,9 @@ impl Catalog {
         wall: WallMillis,
     ) {
         let to = self.listed_time(stream, name, to);
-        self.change(stream, |files| files.grow(name, len, to, wall));
+        if let Some(files) = self.streams.get_mut(stream) {
+            files.grow(name, len, to, wall);
+        }
     }
 
     /// Notes that space was set aside for a file that is being written, up to a length.
@@ -133,51 +130,27 @@ impl Catalog {
         to: WallMillis,
         wall: WallMillis,
     ) {
-        let to = self.listed_time(stream, name, to);
-        self.release(stream, name);
-        self.change(stream, |files| {
-            files.grow(name, len, to, wall);
-            files.set_state(name, State::Closed);
-        });
+        self.grow(stream, name, len, to, wall);
+        self.leave(stream, name, State::Closed);
     }
 
     /// Notes that a file that was being written was left as it is: it awaits its repair.
     pub fn abandon(&mut self, stream: &StreamKey, name: FileName) {
-        self.release(stream, name);
-        self.change(stream, |files| files.set_state(name, State::Damaged));
+        self.leave(stream, name, State::Damaged);
         self.condition.has_damaged = true;
-    }
-
-    /// Gives a file another name: the wanted one, or the next one that is free. Returns it, or `None`
-    /// if there is no such file.
-    pub fn rename(
-        &mut self,
-        stream: &StreamKey,
-        name: FileName,
-        wanted: FileName,
-    ) -> Option<FileName> {
-        let files = self.streams.get_mut(stream)?;
-        let mut entry = *files.get(name)?;
-        let new = files.free_name(wanted);
-        entry.name = new;
-        for held in &mut self.held {
-            if held.name == name && held.stream == *stream {
-                held.name = new;
-            }
-        }
-        self.change(stream, |files| {
-            files.remove(name);
-            files.insert(entry);
-        });
-        Some(new)
     }
 
     /// Takes a file off the list. Returns whether it was there.
     pub fn remove(&mut self, stream: &StreamKey, name: FileName) -> bool {
         self.release(stream, name);
-        let before = self.files;
-        self.change(stream, |files| files.remove(name));
-        self.files < before
+        let Some(files) = self.streams.get_mut(stream) else {
+            return false;
+        };
+        let was_there = files.remove(name);
+        if files.count() == 0 {
+            self.streams.remove(stream);
+        }
+        was_there
     }
 
     /// Returns the number of bytes that a stream's files have got on the day (UTC) of this time.
@@ -194,29 +167,30 @@ impl Catalog {
     /// How files of unset clocks relate to others in time isn't known. If the clock is set now, they are what
     /// the boots before the last ones left; if it isn't, they are newer than all others.
     pub fn oldest_closed(&self, clock_is_set: bool) -> Option<Oldest> {
-        let [booted, dated] = &self.oldest;
-        let (first, then) = if clock_is_set {
-            (booted, dated)
-        } else {
-            (dated, booted)
-        };
-        let (name, stream) = first.first().or(then.first())?;
-        let len = self.streams.get(stream)?.get(*name)?.len;
-        Some(Oldest {
+        let mut oldest: Option<(bool, &Entry, &StreamKey)> = None;
+        for (stream, files) in self.streams.from(None) {
+            for entry in files.oldest().into_iter().flatten() {
+                let is_later = (entry.name.boot() > 0) != clock_is_set;
+                if oldest.is_none_or(|(later, old, _)| (is_later, entry.name) < (later, old.name)) {
+                    oldest = Some((is_later, entry, stream));
+                }
+            }
+        }
+        oldest.map(|(_, entry, stream)| Oldest {
             stream: stream.clone(),
-            name: *name,
-            len,
+            name: entry.name,
+            len: entry.len,
         })
     }
 
     /// Returns how much there is.
     pub fn totals(&self) -> Totals {
-        let mut totals = Totals {
-            files: self.files,
-            bytes: self.bytes,
-            removable: self.bytes,
-            set_aside: 0,
-        };
+        let mut totals = Totals::default();
+        for (_, files) in self.streams.from(None) {
+            totals.files += files.count();
+            totals.bytes += files.bytes();
+        }
+        totals.removable = totals.bytes;
         for held in &self.held {
             let len = self
                 .entry(&held.stream, held.name)
@@ -238,24 +212,25 @@ impl Catalog {
             .entry(stream, name)
             .is_none_or(|entry| entry.state == State::Open);
         if !is_open {
-            self.change(stream, |files| files.set_state(name, state));
+            self.leave(stream, name, state);
         }
     }
 
     /// Adds a file that awaits its repair, under the wanted name or the next one that is free in the
     /// list. Returns that name.
     pub(super) fn add_damaged(&mut self, stream: &StreamKey, wanted: FileName) -> FileName {
-        let files = self.streams.entry(stream.clone()).or_default();
+        let files = self.streams.get_or_add(stream);
         let name = files.free_name(wanted);
-        let entry = Entry::new(name, State::Damaged);
-        self.change(stream, |files| files.insert(entry));
+        files.insert(Entry::new(name, State::Damaged));
         self.condition.has_damaged = true;
         name
     }
 
     /// Sets length and duration of a file that was repaired or looked at, which is closed now.
     pub fn settle(&mut self, stream: &StreamKey, name: FileName, len: u64, duration: u64) {
-        self.change(stream, |files| files.settle(name, len, duration));
+        if let Some(files) = self.streams.get_mut(stream) {
+            files.settle(name, len, duration);
+        }
     }
 
     /// Finds the first file in a state after the given one, in the order of streams and names.
@@ -264,9 +239,8 @@ impl Catalog {
         state: State,
         after: Option<&(StreamKey, FileName)>,
     ) -> Option<(StreamKey, FileName)> {
-        let from = after.map_or(Bound::Unbounded, |(stream, _)| Bound::Included(stream));
-        let mut streams = self.streams.range::<StreamKey, _>((from, Bound::Unbounded));
-        streams.find_map(|(stream, files)| {
+        let streams = self.streams.from(after.map(|(stream, _)| stream));
+        streams.iter().find_map(|(stream, files)| {
             let after = after.filter(|(last, _)| last == stream);
             let name = files.next_in(state, after.map(|(_, name)| *name))?;
             Some((stream.clone(), name))
@@ -275,8 +249,9 @@ impl Catalog {
 
     /// Returns the highest number of a boot among the files; 0 if there is none.
     pub fn boots(&self) -> u16 {
-        let files = self.streams.values();
-        files.map(Files::boots).max().unwrap_or_default()
+        let streams = self.streams.from(None).iter();
+        let boots = streams.map(|(_, files)| files.boots());
+        boots.max().unwrap_or_default()
     }
 
     /// Takes what a scan has found in place of the list. What is being written stays.
@@ -288,8 +263,7 @@ impl Catalog {
             };
             // The scan has found it with its `.part`.
             found.remove(&held.stream, held.name);
-            found.streams.entry(held.stream.clone()).or_default();
-            found.change(&held.stream, |files| files.insert(entry));
+            found.streams.get_or_add(&held.stream).insert(entry);
             found.held.push(held);
         }
         found.condition = std::mem::take(&mut self.condition);
@@ -301,13 +275,14 @@ impl Catalog {
     /// Returns the figures of the disk and of everything on it.
     pub fn report(&self) -> DiskReport {
         let space = self.condition.space;
+        let totals = self.totals();
         DiskReport {
             state: self.condition.state,
             since: self.condition.since,
             free: space.map(|space| space.free),
             total: space.map(|space| space.total),
-            recordings: self.bytes,
-            files: self.files as u64,
+            recordings: totals.bytes,
+            files: totals.files as u64,
         }
     }
 }
@@ -316,14 +291,8 @@ impl Catalog {
 impl Catalog {
     /// Returns the first stream with recordings after the given one, in the order of keys.
     pub fn next_stream(&self, after: Option<&StreamKey>) -> Option<&StreamKey> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut streams = self.streams.range::<StreamKey, _>((from, Bound::Unbounded));
-        streams.next().map(|(stream, _)| stream)
-    }
-
-    /// Whether a stream has recordings.
-    pub fn has(&self, stream: &StreamKey) -> bool {
-        self.streams.contains_key(stream)
+        let mut streams = self.streams.from(after).iter().map(|(stream, _)| stream);
+        streams.find(|stream| after != Some(stream))
     }
 
     /// Whether a file of this stream is being written.
@@ -386,30 +355,11 @@ impl Catalog {
             .retain(|held| held.name != name || held.stream != *stream);
     }
 
-    /// Changes the files of a stream. All changes go through here: sums and the oldest files follow.
-    fn change(&mut self, stream: &StreamKey, change: impl FnOnce(&mut Files)) {
-        let Some(files) = self.streams.get_mut(stream) else {
-            return;
-        };
-        let (count, bytes, oldest) = (files.count(), files.bytes(), files.oldest());
-        change(files);
-        self.files = self.files - count + files.count();
-        self.bytes = self.bytes - bytes + files.bytes();
-        let now_oldest = files.oldest();
-        if files.count() == 0 {
-            self.streams.remove(stream);
-        }
-        let pairs = oldest.into_iter().zip(now_oldest);
-        for (set, (before, now)) in self.oldest.iter_mut().zip(pairs) {
-            if before == now {
-                continue;
-            }
-            if let Some(name) = before {
-                set.remove(&(name, stream.clone()));
-            }
-            if let Some(name) = now {
-                set.insert((name, stream.clone()));
-            }
+    /// Notes that a file isn't being written any more, or never was.
+    fn leave(&mut self, stream: &StreamKey, name: FileName, state: State) {
+        self.release(stream, name);
+        if let Some(files) = self.streams.get_mut(stream) {
+            files.set_state(name, state);
         }
     }
 }

@@ -25,7 +25,7 @@ pub mod repair;
 mod walk;
 pub mod writer;
 
-pub use reader::{extent, keyframe_before};
+pub use reader::extent;
 
 #[cfg(test)]
 mod tests;

@@ -152,7 +152,7 @@ impl Keeper {
                 (trouble.unwrap_or_default(), false, None)
             }
             Ok((state, is_more)) => (state, is_more, None),
-            Err(error) => (state_of(&error), false, Some(error)),
+            Err(error) => (DiskState::of(&error), false, Some(error)),
         };
         self.look_at = match state {
             _ if is_more => now,
@@ -294,16 +294,6 @@ impl Keeper {
             to: state,
             error,
         });
-    }
-}
-
-/// The state of a disk that answers with this error.
-pub fn state_of(error: &io::Error) -> DiskState {
-    match Failure::of(error) {
-        Failure::Full => DiskState::Full,
-        Failure::Gone => DiskState::Gone,
-        Failure::ReadOnly => DiskState::ReadOnly,
-        Failure::Other => DiskState::Failing,
     }
 }
 

@@ -4,10 +4,10 @@ use std::io;
 use std::path::Path;
 
 use super::disk::Disk;
+use super::extent::Extent;
 use super::keeper::{Found, Mend};
-use super::mp4::Extent;
-use super::mp4::repair::Repaired;
 use super::name::Format;
+use super::part::Repaired;
 use super::{flv, mp4};
 
 /// Repairs what recorders write.

@@ -15,14 +15,17 @@
 //! Nothing here starts a thread or reads a clock: time is an argument, `now` on the server's clock and
 //! `wall` in ms since 1970. `server::recording` has the threads. No lock is held during disk I/O.
 
+pub mod append;
 pub mod catalog;
 pub mod clock;
 pub mod disk;
+pub mod extent;
 pub mod flv;
 pub mod keeper;
 pub mod mend;
 pub mod mp4;
 pub mod name;
+pub mod part;
 pub mod playback;
 pub mod recorder;
 pub mod report;

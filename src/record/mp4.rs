@@ -16,15 +16,17 @@
 //! `mdat`, in one sector, and synced. Then the file is renamed. So power may fail at any point: the file has
 //! all its fragments, or is closed.
 
+mod boxes;
 pub mod close;
+pub mod ends;
 mod index;
 pub mod reader;
 pub mod repair;
 pub mod writer;
 
-use std::path::{Path, PathBuf};
+pub(super) use boxes::write_boxes;
 
-use super::WallMillis;
+use super::extent::Extent;
 use crate::live::Millis;
 use crate::media::mp4::FILE_TYPE_LEN;
 use crate::media::mp4::note::{CHECKSUM_LEN, Note};
@@ -34,21 +36,6 @@ type Link = [u8; CHECKSUM_LEN as usize];
 
 /// The offset of the first [`Link`].
 const LINK_AT: u64 = FILE_TYPE_LEN as u64 + 12;
-
-/// The extent of a recording.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Extent {
-    /// The length of the file in bytes, up to the end of its last whole fragment as long as it is open.
-    pub len: u64,
-    /// When its first frame arrived.
-    pub from: WallMillis,
-    /// When its last frame ended.
-    pub to: WallMillis,
-    /// The duration of what is in it, in ms, gaps included.
-    pub duration: Millis,
-    /// The number of fragments.
-    pub fragments: u32,
-}
 
 impl Extent {
     /// Adds a fragment behind the others.
@@ -61,13 +48,6 @@ impl Extent {
         self.duration = note.time.saturating_add(duration);
         self.fragments = self.fragments.saturating_add(1);
     }
-}
-
-/// Returns the name of a file as long as it is open: `NAME.mp4.part`.
-pub fn part_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! live/door/0000-boot0003-000765s.mp4       began 765 s after the third start with a clock that wasn't set
 //! ```
 //!
-//! Names sort as the files began, are legal on FAT, and don't depend on a time zone. [`folder`] has the rules
+//! Names sort as the files began, are legal on FAT, and don't depend on a time zone. `folder` has the rules
 //! for folders.
 //!
 //! Everything that is found on a disk is parsed strictly: a path counts only if it is the very one that
@@ -16,7 +16,7 @@
 mod folder;
 
 use std::fmt::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::WallMillis;
 use crate::calendar;
@@ -209,7 +209,8 @@ pub fn part_path(stream: &StreamKey, name: FileName) -> PathBuf {
 
 /// Finds the stream and the file to which a path belongs, and whether it ends with `.part`. `None` for
 /// everything that isn't a recording.
-pub fn parse_path(path: &Path) -> Option<(StreamKey, FileName, bool)> {
+#[cfg(test)]
+pub fn parse_path(path: &std::path::Path) -> Option<(StreamKey, FileName, bool)> {
     let (folder, name) = path.to_str()?.rsplit_once('/')?;
     let (name, is_part) = FileName::parse(name)?;
     Some((stream_of(folder)?, name, is_part))

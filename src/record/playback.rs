@@ -13,6 +13,7 @@
 
 pub mod file;
 pub mod last;
+mod outline;
 pub mod plan;
 pub mod playlist;
 pub mod span;

@@ -84,6 +84,9 @@ pub struct Recorder {
     store: Arc<Store>,
     rules: Rules,
     staging: Staging,
+    /// The message with which the place begins. It is known before the form is, so that the keyframes of
+    /// that time aren't lost.
+    from: u64,
     place: Option<RecordPlace>,
     cut: Cut,
     /// Whether the cut still has to be written.
@@ -100,7 +103,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Creates a recorder. It writes nothing before its first [`step`](Self::step).
+    /// Creates a recorder of what the stream sends from now on. It writes nothing before its first
+    /// [`step`](Self::step).
     pub fn new(
         stream: Arc<Stream>,
         store: Arc<Store>,
@@ -109,6 +113,7 @@ impl Recorder {
         now: Millis,
     ) -> Recorder {
         Recorder {
+            from: stream.record_start(rules.preroll),
             stream,
             store,
             rules,
@@ -151,9 +156,7 @@ impl Recorder {
     /// Ends the recording: closes the file.
     pub fn end(&mut self, clock: &Now<'_>) {
         self.close(clock);
-        if let Some(place) = self.place.take() {
-            self.stream.end_recording(place);
-        }
+        self.leave_place();
         self.stream.set_recording_trouble(None);
     }
 
@@ -228,9 +231,7 @@ impl Recorder {
     /// The step of a recorder that can't write: it ends with its stream.
     fn rest(&mut self) -> Step {
         if self.stream.has_ended() {
-            if let Some(place) = self.place.take() {
-                self.stream.end_recording(place);
-            }
+            self.leave_place();
             return Step::Over;
         }
         Step::Wait
@@ -256,12 +257,17 @@ impl Recorder {
         {
             return true;
         }
-        let preroll = self.rules.preroll.filter(|_| self.place.is_none());
+        self.leave_place();
+        self.place = Some(self.stream.begin_recording(form, self.from));
+        true
+    }
+
+    /// Gives up the place in the log. The next one is where this one was.
+    fn leave_place(&mut self) {
         if let Some(place) = self.place.take() {
+            self.from = place.position();
             self.stream.end_recording(place);
         }
-        self.place = Some(self.stream.begin_recording(form, preroll));
-        true
     }
 
     /// Whether a file of this form can hold any of the stream's tracks. If not, the report says so.
@@ -271,9 +277,7 @@ impl Recorder {
         let is_none = is_other && self.stream.is_live() && self.stream.content_type().is_none();
         if is_none {
             self.report.state = RecordingState::NoFormat;
-            if let Some(place) = self.place.take() {
-                self.stream.end_recording(place);
-            }
+            self.leave_place();
         } else if self.report.state == RecordingState::NoFormat {
             self.report.state = RecordingState::Waiting;
         }
@@ -295,10 +299,10 @@ impl Recorder {
         }
         if self.file.is_none() {
             if !self.cut.is_start {
-                return self.lose_cut();
+                return self.lose_cut(false);
             }
             if let Err(error) = self.begin(time, now, wall) {
-                self.lose_cut();
+                self.lose_cut(false);
                 return self.fail(&error, clock);
             }
         }
@@ -400,9 +404,9 @@ impl Recorder {
                 self.report.state = RecordingState::Recording;
                 self.note_growth(wall);
             }
-            Err(AppendError::Evicted) => self.lose_cut(),
+            Err(AppendError::Evicted) => self.lose_cut(true),
             Err(AppendError::Disk(error)) => {
-                self.lose_cut();
+                self.lose_cut(false);
                 self.fail(&error, clock);
             }
         }
@@ -497,23 +501,24 @@ impl Recorder {
             return;
         }
         self.report.missed_messages += missed;
-        self.note_gap();
+        self.note_gap(true);
     }
 
-    /// Notes that the cut won't be in any file.
-    fn lose_cut(&mut self) {
+    /// Notes that the cut won't be in any file; `is_slow` if that is because the disk is slow.
+    fn lose_cut(&mut self, is_slow: bool) {
         let lost = self.cut.samples.len() as u64;
         if let Some(place) = &mut self.place {
             place.note_lost(&self.cut);
         }
         if lost > 0 && self.file.is_some() {
-            self.note_gap();
+            self.note_gap(is_slow);
         }
     }
 
-    fn note_gap(&mut self) {
+    fn note_gap(&mut self, is_slow: bool) {
         self.report.gaps += u64::from(!self.is_in_gap);
-        if !std::mem::replace(&mut self.is_in_gap, true) {
+        // Of a failure, the log says more.
+        if !std::mem::replace(&mut self.is_in_gap, true) && is_slow {
             log::warn!(
                 "{}: a gap in the recording: the disk is too slow for the memory that there is",
                 self.stream.key()

@@ -13,6 +13,7 @@ use crate::live::finding::RecordingTrouble;
 
 /// The state of the disk that the recordings are on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DiskState {
     /// It can be written to.
     #[default]
@@ -61,6 +62,7 @@ impl DiskState {
 
 /// The state of a recording.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RecordingState {
     /// It waits for a keyframe, or for a publisher that is gone.
     #[default]

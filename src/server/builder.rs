@@ -21,8 +21,6 @@ use crate::config::Config;
 use crate::live::arena::Arena;
 use crate::live::stream::{Desks, StreamSettings};
 use crate::live::table::StreamTable;
-#[cfg(feature = "record")]
-use crate::record::playback;
 
 /// One in this many bytes of the memory isn't for media, but pays for additional streams of connections.
 /// A mebibyte of memory pays for a dozen of them.
@@ -34,8 +32,6 @@ pub struct ServerBuilder {
     config: Config,
     handler: Option<Arc<dyn Handler>>,
     arena: Option<Arena>,
-    #[cfg(feature = "record")]
-    library: Option<playback::Recordings>,
 }
 
 impl ServerBuilder {
@@ -44,8 +40,6 @@ impl ServerBuilder {
             config,
             handler: None,
             arena: None,
-            #[cfg(feature = "record")]
-            library: None,
         }
     }
 
@@ -73,24 +67,16 @@ impl ServerBuilder {
         ServerBuilder { arena, ..self }
     }
 
-    /// Plays these recordings to the clients that may play their streams.
-    #[cfg(feature = "record")]
-    #[doc(hidden)]
-    pub fn recordings(self, recordings: playback::Recordings) -> ServerBuilder {
-        let library = Some(recordings);
-        ServerBuilder { library, ..self }
-    }
-
     /// Claims the memory, opens the listening sockets and starts to serve.
     pub fn start(self) -> Result<Server, StartError> {
         let ServerBuilder {
             config,
             handler,
             arena,
-            #[cfg(feature = "record")]
-            library,
         } = self;
         check_recording(&config)?;
+        let recordings = Recordings::new(&config.record);
+        recordings.claim().map_err(cannot_record)?;
         let (arena, common) = match arena {
             // All of it is for media, so each connection pays for all of its streams from its own
             // allowance.
@@ -115,9 +101,6 @@ impl ServerBuilder {
         };
         let hls_sessions = |own| HlsSessions::new(own, config.max_connections);
         let hls_sessions = handler.clone().map(hls_sessions);
-        let recordings = Recordings::new(&config.record);
-        #[cfg(feature = "record")]
-        let library = library.or_else(|| recordings.library());
         let shared = Arc::new(Shared {
             scratches: Scratches::new(arena.clone()),
             arena,
@@ -140,8 +123,6 @@ impl ServerBuilder {
             epoch: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             started: Instant::now(),
-            #[cfg(feature = "record")]
-            library,
             config,
         });
         let mut server = Server {
@@ -179,7 +160,11 @@ fn check_recording(config: &Config) -> Result<(), StartError> {
     } else {
         return Ok(());
     };
-    Err(failed(StartErrorKind::Record, Some(error)))
+    Err(cannot_record(error))
+}
+
+fn cannot_record(error: io::Error) -> StartError {
+    failed(StartErrorKind::Record, Some(error))
 }
 
 /// Listens on all addresses of a configuration.

@@ -45,8 +45,6 @@ use crate::live::arena::Arena;
 use crate::live::out::join::Join;
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};
-#[cfg(feature = "record")]
-use crate::record::playback;
 use crate::record::report::DiskReport;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
@@ -103,9 +101,6 @@ struct Shared {
     epoch: AtomicU64,
     is_stopping: AtomicBool,
     started: Instant,
-    /// The recordings that can be played, if there is a folder for them.
-    #[cfg(feature = "record")]
-    library: Option<playback::Recordings>,
 }
 
 impl Server {
@@ -282,7 +277,8 @@ impl Server {
     }
 
     /// Stops accepting, notifies players that their stream has ended and publishers that the server
-    /// stops, and closes all connections. Waits at most five seconds until they are closed.
+    /// stops, and closes all connections. Waits at most five seconds until they are closed, and then ten more until
+    /// recordings are.
     pub fn stop(&mut self) {
         /// The time for players to receive bytes that are on their way to them.
         const POLITE: Duration = Duration::from_secs(1);

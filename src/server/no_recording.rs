@@ -22,6 +22,10 @@ impl Recordings {
         Arc::new(Recordings)
     }
 
+    pub(super) fn claim(&self) -> io::Result<()> {
+        Ok(())
+    }
+
     pub(super) fn start(
         self: &Arc<Self>,
         _: &Arc<Shared>,

@@ -28,8 +28,12 @@ impl Recorder {
     }
 
     fn with(fixture: &Fixture, form: Form, preroll: Option<u64>) -> Recorder {
+        Recorder::from(fixture, form, fixture.stream.record_start(preroll))
+    }
+
+    fn from(fixture: &Fixture, form: Form, from: u64) -> Recorder {
         Recorder {
-            place: fixture.stream.begin_recording(form, preroll),
+            place: fixture.stream.begin_recording(form, from),
             cuts: Vec::new(),
             messages: Vec::new(),
         }
@@ -245,6 +249,39 @@ fn a_recording_goes_on_when_its_publisher_returns() {
     }
 }
 
+/// VP9 has its size in keyframes only. Audio before the first one of a publisher that returns with the same
+/// header belongs to the same tracks.
+#[test]
+fn a_publisher_of_vp9_returns_with_the_same_tracks() {
+    const HEADER: &[u8] = b"\x90vp09\x01\0\0\0\0\x0B\x82\x02\x02\x02\0\0";
+    const KEYFRAME: &[u8] = b"\x91vp09\x82\x49\x83\x42\0\x4F\xF0\x2C\xD6\x06\x38";
+
+    let fixture = Fixture::new();
+    let mut recorder = Recorder::of(&fixture, Form::Mp4);
+    for _ in 0..2 {
+        fixture.publish();
+        fixture.append(Kind::Video, 0, HEADER);
+        fixture.append(Kind::Audio, 0, AAC_HEADER);
+        fixture.audio(0, 100);
+        for gop in 0..3 {
+            fixture.append(Kind::Video, gop * 1_000 + 20, KEYFRAME);
+            fixture.audio(gop * 1_000 + 500, 100);
+        }
+        fixture.unpublish();
+        fixture.wait(2_000);
+        recorder.poll(&fixture);
+    }
+    assert_eq!(recorder.counts(Kind::Video).iter().sum::<usize>(), 6);
+    let tracks = &recorder.cuts[0].tracks;
+    assert!(tracks.presentation.video.is_some());
+    assert!(
+        recorder
+            .cuts
+            .iter()
+            .all(|cut| cut.tracks.is_same_as(tracks))
+    );
+}
+
 #[test]
 fn a_stream_waits_for_its_publisher_because_of_a_recorder_alone() {
     let fixture = published();
@@ -437,6 +474,22 @@ fn a_recording_begins_with_the_newest_keyframe_or_earlier() {
         assert_eq!(first(Some(preroll)), timestamp, "{preroll}");
     }
     drop(all);
+}
+
+#[test]
+fn a_recording_has_the_keyframes_since_it_was_asked_for() {
+    for form in [Form::Mp4, Form::Flv] {
+        let fixture = Fixture::new();
+        fixture.publish();
+        let from = fixture.stream.record_start(None);
+        // Encoders may send a second at once, before anybody has looked at the form.
+        headers(&fixture);
+        gops(&fixture, 0, 3, 25);
+        let mut recorder = Recorder::from(&fixture, form, from);
+        recorder.poll(&fixture);
+        assert_eq!(recorder.counts(Kind::Video), [25; 2]);
+        assert_eq!(recorder.missed(), 0);
+    }
 }
 
 #[test]

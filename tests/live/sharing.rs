@@ -192,7 +192,7 @@ fn a_recorder_that_never_reads_takes_nothing_from_another_stream() {
         let mut streams = Streams::of_blocks(256);
         streams.settings.is_hls_served = is_hls_served;
         let mut cameras = [0, 1].map(|name| streams.publish(name).unwrap());
-        let place = is_recorded.then(|| cameras[0].stream.begin_recording(Form::Flv, None));
+        let place = is_recorded.then(|| cameras[0].stream.begin_recording(Form::Flv, 0));
         let mut joinable = 0;
         for index in 0..1_000 {
             streams.now += 40;

@@ -9,7 +9,9 @@ use brooklet::config::{Record, RecordFormat, parse_recorded};
 use brooklet::rtmp::amf0::Value;
 use brooklet::rtmp::command::text;
 use brooklet::rtmp::message::type_id;
-use brooklet::{Config, Finding, RecordingTrouble, Server, StartRefused, StreamKey};
+use brooklet::{
+    Config, Finding, RecordingTrouble, Server, StartErrorKind, StartRefused, StreamKey,
+};
 use serde_json::Value as Json;
 
 use crate::client::{Client, server, wait_until};
@@ -90,6 +92,25 @@ fn the_settings_decide_which_streams_are_recorded() {
             .find(|stream| stream.key.as_str().ends_with(name));
         assert_eq!(stream.unwrap().recording.is_some(), is_recorded, "{name}");
     }
+}
+
+#[test]
+fn a_second_server_is_refused_the_folder_of_the_first() {
+    let folder = Folder::new();
+    let config = Config::default().record(folder.record());
+    let first = server(config.clone());
+    let free = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    let second = config.rtmp(free).http(Vec::new());
+    let error = Server::start(second.clone()).err().unwrap();
+    assert_eq!(error.kind(), StartErrorKind::Record);
+    let process = std::process::id();
+    let expected = format!(
+        "cannot record: process {process} is recording in {}",
+        folder.0.display()
+    );
+    assert_eq!(error.to_string(), expected);
+    drop(first);
+    Server::start(second).unwrap();
 }
 
 #[test]

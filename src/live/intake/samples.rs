@@ -40,6 +40,8 @@ pub(super) struct FoundTracks {
     audio_track: Option<AudioTrack>,
     /// The size of video frames whose sequence header doesn't contain it.
     format: Option<VideoFormat>,
+    /// Whether there is such a header, and no size yet.
+    awaits_size: bool,
     /// The media that the metadata announces, if it announces any.
     announced: Option<Has>,
 }
@@ -51,6 +53,13 @@ impl Intake {
         let (audio, video) = (found.audio.is_some(), found.video.is_some());
         let as_announced = found.announced == Some(Has { audio, video });
         self.publish.is_settled || (audio && video) || ((audio || video) && as_announced)
+    }
+
+    /// Like [`are_tracks_known`](Self::are_tracks_known), and the size of video isn't missing, which comes
+    /// with a keyframe.
+    pub(in crate::live) fn are_tracks_complete(&self) -> bool {
+        let awaits_size = self.publish.found.awaits_size && !self.publish.is_settled;
+        self.are_tracks_known() && !awaits_size
     }
 
     /// Notes which tracks and rates the publisher's metadata announces.
@@ -103,21 +112,24 @@ impl Intake {
 
     /// Brings the tracks up to date with the preamble and with the findings about the messages.
     pub(super) fn update_tracks(&mut self, hls: &mut Hls) {
-        let found = &self.publish.found;
+        let found = &mut self.publish.found;
         // Until it is known what the publisher sends, the previous publisher's tracks are assumed.
         let before = Some(&self.tracks).filter(|_| !self.publish.is_settled);
         let header = |slot| {
             let header = self.preamble.header(slot);
             header.filter(|header| header.len() <= MAX_CONFIG_LEN)
         };
-        let video = header(Slot::Video(0))
-            .and_then(VideoTrack::from_sequence_header)
-            .map(|track| match found.format {
-                // A size found before this header may be wrong, so the header's own size comes first.
-                Some(format) if track.format.is_none() => track.with_format(format),
-                _ => track,
-            })
-            .filter(|track| track.format.is_some());
+        let video = header(Slot::Video(0)).and_then(VideoTrack::from_sequence_header);
+        let is_described = video.is_some();
+        let video = video.and_then(|track| {
+            // A size found before this header may be wrong, so the header's own size comes first. A
+            // publisher that returns with the same header may send audio before its keyframe.
+            let own = track.format.or(found.format);
+            let old = self.tracks.presentation.video.as_ref();
+            let format = own.or_else(|| old?.format_if_same(&track))?;
+            Some(track.with_format(format))
+        });
+        found.awaits_size = is_described && video.is_none();
         let audio = match header(Slot::Audio(0)) {
             Some(header) => AudioTrack::from_sequence_header(header),
             None if found.audio.is_some() => found.audio_track.clone(),

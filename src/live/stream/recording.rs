@@ -31,6 +31,11 @@ impl RecordPlace {
         self.finder.note_lost(cut.messages.end - cut.messages.start);
     }
 
+    /// The message after the last cut.
+    pub fn position(&self) -> u64 {
+        self.finder.at
+    }
+
     /// The form in which the place cuts.
     pub fn form(&self) -> Form {
         self.finder.form
@@ -46,14 +51,17 @@ impl Drop for RecordPlace {
 }
 
 impl Stream {
-    /// Begins to record at the newest keyframe, or without one, at the next. With `preroll`, begins at the
-    /// newest keyframe that is at least this many ms older than the newest message, or at the oldest
-    /// keyframe that is still there. While the stream waits for its publisher, a place counts as an
-    /// audience.
-    pub fn begin_recording(&self, form: Form, preroll: Option<Millis>) -> RecordPlace {
-        let state = &mut *lock(&self.state);
-        let at = state.start_of_reading(preroll);
-        self.place(state, form, at, true)
+    /// Returns the message at which a recording begins that is asked for now: the newest keyframe, or
+    /// without one, what comes next. With `preroll`, the newest keyframe that is at least this many ms
+    /// older than the newest message, or the oldest keyframe that is still there.
+    pub fn record_start(&self, preroll: Option<Millis>) -> u64 {
+        lock(&self.state).start_of_reading(preroll)
+    }
+
+    /// Begins to record, with the first keyframe from this message on. While the stream waits for its
+    /// publisher, a place counts as an audience.
+    pub fn begin_recording(&self, form: Form, from: u64) -> RecordPlace {
+        self.place(&mut lock(&self.state), form, from, true)
     }
 
     /// Finds the next cut, and puts it into `cut`. From now on, the messages of the previous one may leave
@@ -114,7 +122,7 @@ impl Stream {
         let is_mp4 = tracks.video.is_some() == presentation.video.is_some()
             && tracks.audio.is_some() == presentation.audio.is_some();
         let has_any = tracks.video.is_some() || tracks.audio.is_some();
-        let is_known = has_any && state.intake.are_tracks_known();
+        let is_known = has_any && state.intake.are_tracks_complete();
         is_known.then_some(if is_mp4 { Form::Mp4 } else { Form::Flv })
     }
 
@@ -164,7 +172,7 @@ impl StreamState {
             log: &self.log,
             end: self.log.end(),
             eras: &self.intake.eras,
-            are_tracks_known: self.intake.are_tracks_known(),
+            are_tracks_known: self.intake.are_tracks_complete(),
             is_live: self.life.is_live(),
             has_ended: self.life.has_ended(),
             now,

@@ -33,7 +33,7 @@ use table::Source;
 
 pub use table::Table;
 pub use times::{Shift, Times, TrackTimes};
-pub use totals::{Totals, TrackTotals};
+pub use totals::Totals;
 
 /// The maximum length of a `moov` in bytes.
 pub const MAX_MOVIE_LEN: u64 = 1 << 30;
@@ -104,26 +104,40 @@ impl Movie {
 
     /// Returns the parts of the `moov`, in their order, without a gap.
     pub fn sections(&self) -> impl Iterator<Item = Section<'_>> {
-        let (mut from, mut start) = (0, 0);
-        let cuts = self.cuts.iter().map(Some).chain([None]);
-        let sections = cuts.flat_map(move |cut| {
-            let until = cut.map_or(self.fixed.len(), |cut| cut.at);
-            let bytes = self.fixed.get(from..until).unwrap_or_default();
-            let fixed = Section {
-                start,
-                len: bytes.len() as u64,
-                content: Content::Fixed(bytes),
-            };
-            let table = cut.map(|cut| Section {
+        (0..).map_while(|index| self.section(index))
+    }
+
+    /// Returns the part that contains an offset.
+    pub fn section_at(&self, offset: u64) -> Option<Section<'_>> {
+        let mut sections = self.sections();
+        sections.find(|section| offset < section.start + section.len)
+    }
+
+    /// Returns a part: in front of each table, and behind the last one, are other bytes.
+    fn section(&self, index: usize) -> Option<Section<'_>> {
+        let cut = self.cuts.get(index / 2);
+        if index % 2 == 1 {
+            return cut.map(|cut| Section {
                 start: cut.start(),
                 len: cut.len,
                 content: Content::Table(cut.medium, cut.table),
             });
-            from = until;
-            start = cut.map_or(self.len, |cut| cut.start() + cut.len);
-            [Some(fixed), table]
-        });
-        sections.flatten()
+        }
+        let before = (index / 2).checked_sub(1);
+        let (from, start) = match before {
+            None => (0, 0),
+            Some(before) => {
+                let before = self.cuts.get(before)?;
+                (before.at, before.start() + before.len)
+            }
+        };
+        let until = cut.map_or(self.fixed.len(), |cut| cut.at);
+        let bytes = self.fixed.get(from..until)?;
+        Some(Section {
+            start,
+            len: bytes.len() as u64,
+            content: Content::Fixed(bytes),
+        })
     }
 
     /// Returns where in the `moov` the piece of a fragment lies. `before`: the fragments in front of it.

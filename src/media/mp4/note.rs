@@ -8,7 +8,7 @@
 //!  56  synced_to
 //!  64  video: samples, time runs, offset runs, syncs, 16 bits each
 //!  72  audio: the same
-//!  80  video bytes     84  audio bytes     88  0
+//!  80  video bytes     84  audio bytes     88  zero
 //!  92  XXH32 of bytes 24 to 92
 //! ```
 //!
@@ -58,6 +58,9 @@ pub struct Note {
     pub video: Counts,
     /// The samples of the audio track.
     pub audio: Counts,
+    /// The file's zero as a decode time of the stream: the low 32 bits of that in ms. Tells how far two
+    /// files of the same stream are apart; 0 in files that don't say.
+    pub zero: u32,
 }
 
 /// How many samples of one track a fragment has, and how many entries they take in sample tables.
@@ -117,7 +120,7 @@ impl Note {
                 bytes.extend_from_slice(&count.to_be_bytes());
             }
         }
-        for number in [self.video.bytes, self.audio.bytes, 0] {
+        for number in [self.video.bytes, self.audio.bytes, self.zero] {
             bytes.extend_from_slice(&number.to_be_bytes());
         }
         let checksum = checksum_of(bytes.get(START.len()..).unwrap_or_default());
@@ -152,6 +155,7 @@ impl Note {
         };
         let (mut video, mut audio) = (counts()?, counts()?);
         (video.bytes, audio.bytes) = (f.u32()?, f.u32()?);
+        let zero = f.u32()?;
         let note = Note {
             len,
             moof_len,
@@ -163,6 +167,7 @@ impl Note {
             synced_to,
             video,
             audio,
+            zero,
         };
         note.is_plausible().then_some(note)
     }

@@ -54,6 +54,12 @@ impl VideoTrack {
         }
     }
 
+    /// Returns the track's format, if the other one has the same configuration.
+    pub fn format_if_same(&self, other: &VideoTrack) -> Option<VideoFormat> {
+        let is_same = self.codec == other.codec && self.config == other.config;
+        self.format.filter(|_| is_same)
+    }
+
     /// Returns the codec with its profile and level, as in RFC 6381: `avc1.64001f`.
     pub fn codec_string(&self) -> String {
         codec_string::of_video(self.codec, &self.config)

@@ -4,7 +4,7 @@ use crate::record::WallMillis;
 use crate::record::name::FileName;
 
 /// What is to be done about a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     /// It is being written.
     Open,
@@ -33,26 +33,27 @@ pub struct File {
     pub is_open: bool,
 }
 
-/// See the module's documentation.
-#[derive(Clone, Copy, Debug)]
+/// See the module's documentation. Entries order by name; of two with the same name, the closed one comes
+/// before the damaged one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Entry {
-    pub(super) len: u64,
     pub(super) name: FileName,
+    pub(super) state: State,
+    pub(super) len: u64,
     /// From its first frame to the end of its last, in ms.
     pub(super) duration: u32,
     /// The part of the second in which it began that was over, in ms.
     lead: u16,
-    pub(super) state: State,
 }
 
 impl Entry {
     pub(super) fn new(name: FileName, state: State) -> Entry {
         Entry {
-            len: 0,
             name,
+            state,
+            len: 0,
             duration: 0,
             lead: 0,
-            state,
         }
     }
 

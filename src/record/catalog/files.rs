@@ -1,6 +1,6 @@
 //! Files: those of one stream, sorted by name, which is as they began.
 
-use std::collections::VecDeque;
+use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use super::entry::{Entry, File, State};
@@ -31,7 +31,7 @@ pub struct Span {
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    entries: VecDeque<Entry>,
+    entries: Vec<Entry>,
     bytes: u64,
     /// No file is longer than this, in ms.
     longest: u32,
@@ -77,17 +77,16 @@ impl Files {
 
     /// Appends an entry of a scan, which are in no order.
     pub(super) fn push(&mut self, entry: Entry) {
-        self.entries.push_back(entry);
+        self.entries.push(entry);
     }
 
     /// Ends a scan: sorts the entries, and marks those of which the end can't be right. Returns damaged
     /// files that have the names of others, which aren't listed.
     pub(super) fn finish(&mut self, wall: WallMillis) -> Vec<FileName> {
-        let entries = self.entries.make_contiguous();
-        // Closed files come before damaged ones of the same name.
-        entries.sort_unstable_by_key(|entry| (entry.name, entry.state == State::Damaged));
+        // Smaller than the sort of slices, and fast enough.
+        self.entries = BinaryHeap::from(std::mem::take(&mut self.entries)).into_sorted_vec();
         let mut next_start = u64::MAX;
-        for entry in entries.iter_mut().rev() {
+        for entry in self.entries.iter_mut().rev() {
             if entry.state != State::Damaged && entry.to() > next_start.saturating_add(MAX_DISTANCE)
             {
                 entry.state = State::Unsure;
@@ -123,11 +122,13 @@ impl Files {
         }
     }
 
-    pub(super) fn remove(&mut self, name: FileName) {
-        let place = self.place(name).ok();
-        if let Some(entry) = place.and_then(|place| self.entries.remove(place)) {
-            self.bytes -= entry.len;
+    /// Returns whether there was such a file.
+    pub(super) fn remove(&mut self, name: FileName) -> bool {
+        let place = self.place(name);
+        if let Ok(place) = place {
+            self.bytes -= self.entries.remove(place).len;
         }
+        place.is_ok()
     }
 
     pub(super) fn set_state(&mut self, name: FileName, state: State) {
@@ -166,28 +167,25 @@ impl Files {
     }
 
     /// The oldest files that may be removed: of unset clocks, and of set ones.
-    pub(super) fn oldest(&self) -> [Option<FileName>; 2] {
-        let is_booted = |entry: &Entry| entry.name.boot() > 0;
-        let dated = self.entries.partition_point(is_booted);
-        [0..dated, dated..self.entries.len()].map(|range| {
-            let mut entries = self.entries.range(range);
-            let oldest = entries.find(|entry| entry.is_removable());
-            oldest.map(|entry| entry.name)
-        })
+    pub(super) fn oldest(&self) -> [Option<&Entry>; 2] {
+        let (booted, dated) = self.entries.split_at(self.dated());
+        [booted, dated].map(|entries| entries.iter().find(|entry| entry.is_removable()))
     }
 
     pub(super) fn next_in(&self, state: State, after: Option<FileName>) -> Option<FileName> {
-        let mut entries = self.entries.range(self.place_after(after)..);
+        let mut entries = self.entries.iter().skip(self.place_after(after));
         let found = entries.find(|entry| entry.state == state);
         found.map(|entry| entry.name)
     }
 
     pub(super) fn boots(&self) -> u16 {
-        let booted = self.entries.partition_point(|entry| entry.name.boot() > 0);
-        let last = booted
-            .checked_sub(1)
-            .and_then(|last| self.entries.get(last));
-        last.map_or(0, |entry| entry.name.boot())
+        let booted = self.entries.get(..self.dated()).unwrap_or_default();
+        booted.last().map_or(0, |entry| entry.name.boot())
+    }
+
+    /// The place of the first file with a clock that was set.
+    fn dated(&self) -> usize {
+        self.entries.partition_point(|entry| entry.name.boot() > 0)
     }
 
     /// The files that have something within a range of time.
@@ -200,7 +198,7 @@ impl Files {
         let starts_too_early = |entry: &Entry| entry.from().saturating_add(longest) < within.start;
         let first = self.entries.partition_point(starts_too_early);
         let first = first.max(self.place_after(after));
-        let entries = self.entries.range(first..);
+        let entries = self.entries.iter().skip(first);
         let end = within.end.saturating_add(SECOND);
         entries
             .take_while(move |entry| entry.from() < end)

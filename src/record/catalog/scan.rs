@@ -2,11 +2,10 @@
 //!
 //! A file's name says when it began, and its time of modification when it ends, to within 2 s on FAT.
 
-use std::collections::BTreeMap;
-
 use super::Catalog;
 use super::entry::{Entry, State};
-use super::files::{Files, MAX_DISTANCE};
+use super::files::MAX_DISTANCE;
+use super::streams::Streams;
 use crate::record::WallMillis;
 use crate::record::clock;
 use crate::record::disk::FoundFile;
@@ -19,7 +18,7 @@ const MAX_DURATION: u64 = 86_400_000;
 /// A scan that goes on; see the module's documentation.
 #[derive(Debug, Default)]
 pub struct Scan {
-    streams: BTreeMap<StreamKey, Files>,
+    streams: Streams,
     /// The folder of the last file, and the stream to which it belongs.
     folder: String,
     stream: Option<StreamKey>,
@@ -67,29 +66,22 @@ impl Scan {
             };
             entry.duration = duration.unwrap_or_default();
         }
-        match self.streams.get_mut(stream) {
-            Some(files) => files.push(entry),
-            None => {
-                let mut files = Files::default();
-                files.push(entry);
-                self.streams.insert(stream.clone(), files);
-            }
-        }
+        self.streams.get_or_add(stream).push(entry);
         Some(())
     }
 
     /// Ends the scan.
     pub fn finish(mut self, wall: WallMillis) -> Scanned {
-        let mut catalog = Catalog::default();
-        for (stream, mut files) in std::mem::take(&mut self.streams) {
+        for (stream, files) in self.streams.all_mut() {
             for name in files.finish(wall) {
                 self.strays.push((stream.clone(), name));
             }
-            catalog.streams.insert(stream.clone(), Files::default());
-            catalog.change(&stream, |empty| *empty = files);
         }
         Scanned {
-            catalog,
+            catalog: Catalog {
+                streams: self.streams,
+                ..Catalog::default()
+            },
             strays: self.strays,
             ignored: self.ignored,
         }

@@ -15,13 +15,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use rustix::fs::{FlockOperation, StatVfsMountFlags, flock, statvfs};
+use rustix::fs::{FlockOperation, Mode, flock, mkdir, rmdir, statvfs, unlink};
 use rustix::io::Errno;
 
 use super::{Disk, DiskFile, Failure, FoundFile, Space};
@@ -31,7 +31,7 @@ use crate::record::WallMillis;
 const MARKER: &str = ".brooklet";
 
 /// The longest marker that is read, in bytes.
-const MAX_MARKER_LEN: u64 = 64;
+const MAX_MARKER_LEN: usize = 64;
 
 /// The number of folders within each other that are searched for files.
 const MAX_DEPTH: usize = 16;
@@ -63,11 +63,6 @@ impl OsDisk {
         }
     }
 
-    /// The folder.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
     /// The path of a file, which lies in the folder.
     fn locate(&self, path: &Path) -> io::Result<PathBuf> {
         let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
@@ -82,10 +77,11 @@ impl OsDisk {
         let mut above = self.root.clone();
         for part in path.parent().into_iter().flat_map(Path::components) {
             let folder = above.join(part);
-            match fs::create_dir(&folder) {
+            // std's function is much larger.
+            match mkdir(&folder, Mode::RWXU | Mode::RWXG | Mode::RWXO) {
                 Ok(()) => sync_folder(&above)?,
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
+                Err(Errno::EXIST) => {}
+                Err(error) => return Err(error.into()),
             }
             above = folder;
         }
@@ -171,11 +167,11 @@ impl Disk for OsDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(self.locate(path)?)?;
+        unlink(self.locate(path)?)?;
         let above = path.ancestors().skip(1);
         for folder in above.take_while(|folder| !folder.as_os_str().is_empty()) {
             // Fails if something is left in it.
-            if fs::remove_dir(self.root.join(folder)).is_err() {
+            if rmdir(self.root.join(folder)).is_err() {
                 break;
             }
         }
@@ -220,8 +216,8 @@ impl Disk for OsDisk {
         let mut claim = self.claim_state();
         let is_same = self.check_mounted(claim.is_mounted).and_then(|_| {
             let (id, _) = claim.marker.as_ref().ok_or_else(|| gone("not claimed"))?;
-            let text = fs::read_to_string(self.root.join(MARKER))?;
-            match id_of(&text) {
+            let marker = File::open(self.root.join(MARKER))?;
+            match id_of(&read_marker(&marker)?) {
                 Some(found) if found == *id => Ok(()),
                 _ => Err(gone("the disk was replaced")),
             }
@@ -233,13 +229,11 @@ impl Disk for OsDisk {
             }
             return Err(error);
         }
-        if statvfs(&self.root)?
-            .f_flag
-            .contains(StatVfsMountFlags::RDONLY)
-        {
-            return Err(Errno::ROFS.into());
-        }
-        Ok(())
+        drop(claim);
+        // The flags of the file system don't tell: Linux may have found an error on it, and refuse to write
+        // to what is still mounted for writing.
+        let marker = OpenOptions::new().write(true).open(self.root.join(MARKER));
+        marker.map(drop)
     }
 
     fn claim(&self) -> io::Result<()> {
@@ -255,13 +249,12 @@ impl Disk for OsDisk {
             }
             other => other?,
         };
-        let mut text = String::new();
-        // A marker that can't be read as text is replaced.
-        let _ = (&file).take(MAX_MARKER_LEN).read_to_string(&mut text);
+        // A marker that can't be read is replaced.
+        let text = read_marker(&file).unwrap_or_default();
         // Some network file systems have no locks, which is no reason not to record.
         let locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
         if locked == Err(Errno::WOULDBLOCK) {
-            return Err(in_use(&text));
+            return Err(in_use(&self.root, &text));
         }
         let known = id_of(&text);
         let id = known.unwrap_or_else(new_id);
@@ -321,6 +314,14 @@ fn is_harmless(error: &io::Error) -> bool {
     )
 }
 
+/// Reads a marker; one that isn't text reads as empty.
+fn read_marker(file: &File) -> io::Result<String> {
+    let mut bytes = [0; MAX_MARKER_LEN];
+    let len = file.read_at(&mut bytes, 0)?;
+    let text = std::str::from_utf8(bytes.get(..len).unwrap_or_default());
+    Ok(text.unwrap_or_default().to_owned())
+}
+
 /// The id in a marker.
 fn id_of(marker: &str) -> Option<u64> {
     u64::from_str_radix(marker.split_whitespace().next()?, 16).ok()
@@ -335,9 +336,9 @@ fn gone(why: &'static str) -> io::Error {
     io::Error::new(ErrorKind::NotFound, why)
 }
 
-fn in_use(marker: &str) -> io::Error {
+fn in_use(root: &Path, marker: &str) -> io::Error {
     let process = marker.split_whitespace().nth(1).unwrap_or("another");
-    let text = format!("process {process} is recording there");
+    let text = format!("process {process} is recording in {}", root.display());
     io::Error::new(ErrorKind::ResourceBusy, text)
 }
 
@@ -357,7 +358,7 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     if fs::symlink_metadata(to).is_ok() {
         return Err(ErrorKind::AlreadyExists.into());
     }
-    fs::rename(from, to)
+    Ok(rustix::fs::rename(from, to)?)
 }
 
 /// Makes the entries of the folder in which a file lies durable.

@@ -4,7 +4,7 @@ use std::io;
 
 use super::index::Backward;
 use crate::record::disk::DiskFile;
-use crate::record::mp4::Extent;
+use crate::record::extent::Extent;
 
 /// Returns what a closed file has, or what one in the making has up to the whole fragment at its end. `None` if no
 /// fragment ends there.
@@ -26,18 +26,4 @@ pub fn extent(file: &dyn DiskFile) -> io::Result<Option<Extent>> {
         extent.fragments += 1;
     }
     Ok(Some(extent))
-}
-
-/// Returns the time in ms and the position of the last keyframe at or before `time`, in a file whose last
-/// fragment ends at `end`; of the first one if there is none before.
-pub fn keyframe_before(file: &dyn DiskFile, end: u64, time: u64) -> io::Result<Option<(u64, u64)>> {
-    let mut fragments = Backward::new(file, end);
-    let mut found = None;
-    while let Some(keyframe) = fragments.next_keyframe()? {
-        found = Some(keyframe);
-        if keyframe.0 <= time {
-            break;
-        }
-    }
-    Ok(found)
 }

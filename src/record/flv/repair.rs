@@ -13,26 +13,14 @@ use super::head::Head;
 use super::reader::extent;
 use super::walk::{Marked, Walk};
 use crate::record::disk::{Disk, DiskFile};
-use crate::record::mp4::Extent;
-use crate::record::mp4::repair::Repaired;
+use crate::record::extent::Extent;
+use crate::record::part::{self, Repaired};
 
 /// Closes the file `part` with everything in it that is whole, and renames it `path`. If that fails or is
 /// interrupted, it can be done again. `AlreadyExists` if that name is taken: the file is closed, and
 /// another name will do.
 pub fn repair(disk: &dyn Disk, part: &Path, path: &Path) -> io::Result<Repaired> {
-    let mut file = disk.reopen(part)?;
-    let extent = repair_file(file.as_mut())?;
-    drop(file);
-    match extent {
-        Some(extent) => {
-            disk.rename(part, path)?;
-            Ok(Repaired::Closed(extent))
-        }
-        None => {
-            disk.remove(part)?;
-            Ok(Repaired::Removed)
-        }
-    }
+    part::repair(disk, part, path, repair_file)
 }
 
 /// Closes a file with everything in it that is whole; `None` if that is nothing. A file that is closed

@@ -14,7 +14,7 @@ use crate::live::kind::Kind;
 use crate::live::preamble::{HEAP_LEN, Preamble, Slot};
 use crate::live::tracks::Tracks;
 use crate::record::disk::sim::SimDisk;
-use crate::record::mp4::Extent;
+use crate::record::extent::Extent;
 use crate::record::staging::Staging;
 use crate::rtmp::amf::MissingEnd;
 use crate::rtmp::amf0::{self, Value};
@@ -160,7 +160,7 @@ impl Stream {
         writer: &mut FlvWriter,
         cut: &mut Cut,
         staging: &mut Staging,
-    ) -> Result<(), crate::record::mp4::writer::AppendError> {
+    ) -> Result<(), crate::record::append::AppendError> {
         let first = self.messages[0].timestamp;
         let later = cut.samples[0].timestamp.wrapping_sub(first);
         let wall = WALL + u64::from(later);

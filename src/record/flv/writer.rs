@@ -1,7 +1,7 @@
 //! A writer of a file that grows by fragments.
 
 use std::hash::Hasher;
-use std::io::{self, IoSlice};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use twox_hash::XxHash32;
@@ -15,15 +15,13 @@ use crate::live::kind::Kind;
 use crate::live::preamble::{Preamble, Slot};
 use crate::media::flv::{MAX_PAYLOAD_LEN, since};
 use crate::record::WallMillis;
+use crate::record::append::{AppendError, Source};
 use crate::record::disk::{Disk, DiskFile};
-use crate::record::mp4::writer::{AppendError, Source};
-use crate::record::mp4::{Extent, part_of};
+use crate::record::extent::Extent;
+use crate::record::part::{Part, part_of};
 use crate::record::staging::Staging;
 use crate::rtmp::file_metadata::FileProperties;
 use crate::rtmp::metadata;
-
-/// The least and the most space that is set aside for a file, in bytes.
-const ALLOCATED: (u64, u64) = (4 << 20, 512 << 20);
 
 /// The longest data message that is looked into, in bytes.
 const MAX_DATA_LEN: u32 = metadata::MAX_LEN as u32;
@@ -31,22 +29,12 @@ const MAX_DATA_LEN: u32 = metadata::MAX_LEN as u32;
 /// See the module's documentation. If it is dropped, the file stays as it is, to be
 /// [repaired](super::repair).
 pub struct FlvWriter {
-    file: Box<dyn DiskFile>,
-    /// The name that the file gets at the close.
-    path: PathBuf,
+    part: Part,
     head: Head,
-    /// What has been written. Everything up to its length are whole fragments.
-    extent: Extent,
     /// The last fragment.
     last: Mark,
-    /// The length at the last sync.
-    synced_to: u64,
-    /// Whether something lies behind the last whole fragment.
-    has_rest: bool,
     /// Whether messages were lost since the last fragment.
     has_gap: bool,
-    /// The length up to which space was set aside.
-    allocated: u64,
     /// The timestamp that is 0 in the file.
     base: u32,
     /// The version of the headers that precede the next fragment unless messages are lost.
@@ -75,10 +63,6 @@ impl FlvWriter {
         expected_len: u64,
         expected_duration: Millis,
     ) -> io::Result<FlvWriter> {
-        let part = part_of(path);
-        let mut file = disk.create(&part)?;
-        let expected_len = expected_len.saturating_add(expected_len / 10);
-        let allocated = expected_len.clamp(ALLOCATED.0, ALLOCATED.1);
         // Files begin at the first keyframe after a full period, so they may be longer.
         let seconds = expected_duration / 1000 + expected_duration / 10_000 + 2;
         let capacity = match cut.tracks.video {
@@ -86,34 +70,17 @@ impl FlvWriter {
             None => 0,
         };
         let (head, bytes) = Head::of(cut, capacity);
-        // Without space set aside, recording goes on: the first write that fails will say why.
-        let _ = file.allocate(allocated);
-        let written = file.write_at(0, &[IoSlice::new(&bytes)]);
-        if let Err(error) = written.and_then(|()| file.sync()) {
-            drop(file);
-            let _ = disk.remove(&part);
-            return Err(error);
-        }
+        let part = Part::begin(disk, path, &bytes, wall, expected_len)?;
         let media = |sample: &&CutSample| sample.kind.medium().is_some();
         let timestamps = cut.samples.iter().filter(media).map(|s| s.timestamp);
         let first = timestamps.clone().next().unwrap_or(0);
         // Audio may have been sent after a keyframe that it precedes.
         let earliest = timestamps.map(|timestamp| timestamp.wrapping_sub(first) as i32);
         Ok(FlvWriter {
-            file,
-            path: path.to_owned(),
+            part,
             head,
-            extent: Extent {
-                len: head.len,
-                from: wall,
-                to: wall,
-                ..Extent::default()
-            },
             last: Mark::default(),
-            synced_to: head.len,
-            has_rest: false,
             has_gap: false,
-            allocated,
             base: first.wrapping_add_signed(earliest.min().unwrap_or(0)),
             preamble_version: None,
             checksum: head.checksum(&bytes),
@@ -128,17 +95,17 @@ impl FlvWriter {
 
     /// The name that the file gets at the close.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.part.path
     }
 
     /// What is in the file. Its length is that up to which others may read it.
     pub fn extent(&self) -> &Extent {
-        &self.extent
+        &self.part.extent
     }
 
     /// The length of the file at its last sync.
     pub fn synced_to(&self) -> u64 {
-        self.synced_to
+        self.part.synced_to
     }
 
     /// Appends a cut as one fragment. `wall` is when its first frame arrived. `source` copies the messages.
@@ -156,8 +123,8 @@ impl FlvWriter {
         if cut.samples.is_empty() {
             return Ok(());
         }
-        self.cut_rest()?;
-        self.has_rest = true;
+        self.part.cut_rest()?;
+        self.part.has_rest = true;
         let mut fragment = Fragment::new(self, wall, staging);
         let written = fragment.write(cut, source);
         let Fragment {
@@ -169,64 +136,47 @@ impl FlvWriter {
         staging.release();
         match written {
             Ok((len, checksum)) => {
-                self.has_rest = false;
+                self.part.has_rest = false;
                 self.has_gap = false;
                 self.checksum = checksum;
                 self.preamble_version = Some(cut.preamble.version());
                 self.paces = paces;
                 self.metadata = metadata;
                 self.last = mark;
-                self.extent.len = len;
-                self.extent.to = mark.wall_end();
-                self.extent.duration = mark.end;
-                self.extent.fragments += 1;
+                let extent = &mut self.part.extent;
+                extent.len = len;
+                extent.to = mark.wall_end();
+                extent.duration = mark.end;
+                extent.fragments += 1;
                 Ok(())
             }
             Err(error) => {
                 self.has_gap = true;
                 // If this fails, it is done before the next fragment, or by a repair.
-                let _ = self.cut_rest();
+                let _ = self.part.cut_rest();
                 Err(error)
             }
         }
     }
 
-    /// Cuts the file back to its last whole fragment.
-    fn cut_rest(&mut self) -> io::Result<()> {
-        if self.has_rest {
-            self.file.truncate(self.extent.len)?;
-            let _ = self.file.allocate(self.allocated);
-            self.has_rest = false;
-        }
-        Ok(())
-    }
-
     /// Returns when everything that was appended is on the disk. After an error nobody knows what is: begin
     /// another file, and have this one [repaired](super::repair).
     pub fn sync(&mut self) -> io::Result<()> {
-        self.file.sync()?;
-        self.synced_to = self.extent.len;
-        Ok(())
+        self.part.sync()
     }
 
     /// Closes the file, and gives it its name. `None` if there was nothing in it: it is removed. After an
     /// error it can be [repaired](super::repair); `AlreadyExists` means that only the name is missing.
-    pub fn close(mut self, disk: &dyn Disk) -> io::Result<Option<Extent>> {
-        let part = part_of(&self.path);
-        if self.extent.fragments == 0 {
-            drop(self.file);
-            disk.remove(&part)?;
-            return Ok(None);
-        }
-        close(self.file.as_mut(), &self.head, self.extent.len, &self.last)?;
-        drop(self.file);
-        disk.rename(&part, &self.path)?;
-        Ok(Some(self.extent))
+    pub fn close(self, disk: &dyn Disk) -> io::Result<Option<Extent>> {
+        self.part.close(disk, &mut |file, extent| {
+            close(file, &self.head, extent.len, &self.last)?;
+            Ok(extent)
+        })
     }
 
     /// Leaves the file as it is. Returns its name, for a [repair](super::repair).
     pub fn abandon(self) -> PathBuf {
-        part_of(&self.path)
+        part_of(&self.part.path)
     }
 }
 
@@ -275,13 +225,13 @@ struct Fragment<'w> {
 impl<'w> Fragment<'w> {
     fn new(writer: &'w mut FlvWriter, wall: WallMillis, staging: &'w mut Staging) -> Fragment<'w> {
         Fragment {
-            file: writer.file.as_mut(),
+            file: writer.part.file.as_mut(),
             staging,
-            offset: writer.extent.len,
-            start: if writer.extent.fragments == 0 {
+            offset: writer.part.extent.len,
+            start: if writer.part.extent.fragments == 0 {
                 0
             } else {
-                writer.extent.len
+                writer.part.extent.len
             },
             checksum: writer.checksum.clone(),
             base: writer.base,
@@ -294,7 +244,7 @@ impl<'w> Fragment<'w> {
                 has_video: writer.last.has_video,
                 wall,
                 end: writer.last.end,
-                synced_to: writer.synced_to,
+                synced_to: writer.part.synced_to,
                 ..Mark::default()
             },
             has_time: false,

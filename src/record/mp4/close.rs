@@ -14,13 +14,15 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 
-use super::reader::{Fragment, Fragments, read_moof};
-use super::{Extent, index};
+use super::ends::Ends;
+use super::index;
+use super::reader::{Fragments, read_moof};
 use crate::media::Medium;
 use crate::media::mp4::movie::{Content, Movie, Placed, Shift, Table, Times, Totals};
 use crate::media::mp4::read::FileHead;
 use crate::media::mp4::{FILE_TYPE_LEN, MDAT_HEADER_LEN, mdat_header};
 use crate::record::disk::DiskFile;
+use crate::record::extent::Extent;
 
 /// The number of bytes of a table that are collected before they are written.
 const PIECES_LEN: usize = 1024;
@@ -80,35 +82,16 @@ impl Survey {
         let mut fragments = Fragments::new(head, end);
         let mut totals = Totals::default();
         let mut extent = Extent::default();
-        // The first and the last one with video, and with audio.
-        let mut ends: [Option<Fragment>; 4] = [None; 4];
+        let mut ends = Ends::default();
         while let Some(fragment) = fragments.next(file)? {
-            let note = &fragment.note;
-            totals.add(note);
-            extent.add(note);
-            let [first_video, last_video, first_audio, last_audio] = &mut ends;
-            if note.video.samples > 0 {
-                first_video.get_or_insert(fragment);
-                *last_video = Some(fragment);
-            }
-            if note.audio.samples > 0 {
-                first_audio.get_or_insert(fragment);
-                *last_audio = Some(fragment);
-            }
+            totals.add(&fragment.note);
+            extent.add(&fragment.note);
+            ends.add(&fragment);
         }
         if fragments.offset() != end {
             return Err(ErrorKind::InvalidData.into());
         }
-        ends.sort_unstable_by_key(|fragment| fragment.map(|fragment| fragment.offset));
-        let mut times = Times::default();
-        let mut buffer = Vec::new();
-        let mut added = None;
-        for fragment in ends.iter().flatten() {
-            if added.replace(fragment.offset) != Some(fragment.offset) {
-                let moof = read_moof(file, fragment, &mut buffer)?;
-                times.add(&moof.ok_or(ErrorKind::InvalidData)?, Shift::default());
-            }
-        }
+        let times = ends.times(file, Shift::default())?;
         Ok(Survey {
             totals,
             times,

@@ -1,7 +1,7 @@
 //! A reader of the fragments of a file, whether it grows, is closed, or is damaged.
 //!
 //! Reading a fragment's note takes one read, and those of a closed file are read 40 at a time from its
-//! [`index`]. The notes are small, so nothing of a file is kept.
+//! index. The notes are small, so nothing of a file is kept.
 
 use std::io;
 
@@ -111,11 +111,6 @@ impl Fragments {
     /// The offset of the next fragment.
     pub fn offset(&self) -> u64 {
         self.next
-    }
-
-    /// Moves the end of a file that has grown.
-    pub fn set_end(&mut self, end: u64) {
-        self.end = end;
     }
 
     /// Reads the next fragment; `None` if there is none, or it has no valid note.

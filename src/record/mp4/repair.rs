@@ -10,41 +10,22 @@ use std::path::Path;
 
 use super::close::close;
 use super::reader::{Fragment, Fragments, read_exactly, read_head, read_moof, read_up_to};
-use super::{Extent, LINK_AT, Link};
+use super::{LINK_AT, Link};
 use crate::media::mp4::note::{CHECKSUM_LEN, Checksum};
 use crate::media::mp4::read::{BoxHeader, FileHead};
 use crate::media::mp4::{FILE_TYPE, FILE_TYPE_LEN};
 use crate::record::disk::{Disk, DiskFile};
+use crate::record::extent::Extent;
+use crate::record::part::{self, Repaired};
 
 /// The number of bytes that are checked at once.
 const BUFFER_LEN: usize = 16 * 1024;
-
-/// What has become of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Repaired {
-    /// It is closed, and has its final name.
-    Closed(Extent),
-    /// There was nothing in it, so it was removed.
-    Removed,
-}
 
 /// Closes the file `part` with everything in it that is whole, and renames it `path`. If that fails
 /// or is interrupted, it can be done again. `AlreadyExists` if that name is taken: the file is
 /// closed, and another name will do. `InvalidData` if it isn't a recording; it is left as it is.
 pub fn repair(disk: &dyn Disk, part: &Path, path: &Path) -> io::Result<Repaired> {
-    let mut file = disk.reopen(part)?;
-    match repair_file(file.as_mut())? {
-        Some(extent) => {
-            drop(file);
-            disk.rename(part, path)?;
-            Ok(Repaired::Closed(extent))
-        }
-        None => {
-            drop(file);
-            disk.remove(part)?;
-            Ok(Repaired::Removed)
-        }
-    }
+    part::repair(disk, part, path, repair_file)
 }
 
 /// Closes a file with everything in it that is whole; `None` if that is nothing. `InvalidData` if the

@@ -12,9 +12,10 @@ use std::path::Path;
 use closed_file::ClosedFile;
 use script::Script;
 
-use super::repair::{Repaired, repair};
-use super::{Extent, part_of};
+use super::repair::repair;
 use crate::record::disk::sim::SimDisk;
+use crate::record::extent::Extent;
+use crate::record::part::{Repaired, part_of};
 
 const NAME: &str = "live/door/a.mp4";
 

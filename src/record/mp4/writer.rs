@@ -1,77 +1,28 @@
 //! A writer of a file that grows by fragments.
 
-use std::fmt;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::close::close;
 use super::reader::read_head;
-use super::{Extent, LINK_AT, Link, part_of};
-use crate::live::cut::{CopyPlace, Cut, CutSample, Evicted};
+use super::{LINK_AT, Link, write_boxes};
+use crate::live::cut::{CopyPlace, Cut, CutSample};
 use crate::live::kind::Kind;
 use crate::media::mp4::Presentation;
-use crate::media::mp4::group::{GroupSample, write_group_head};
 use crate::media::mp4::note::{Checksum, Note};
 use crate::record::WallMillis;
-use crate::record::disk::{Disk, DiskFile};
+use crate::record::append::{AppendError, Source};
+use crate::record::disk::Disk;
+use crate::record::extent::Extent;
+use crate::record::part::{Part, part_of};
 use crate::record::staging::Staging;
-
-/// The least and the most space that is set aside for a file, in bytes.
-const ALLOCATED: (u64, u64) = (4 << 20, 512 << 20);
-
-/// A function that copies the next bytes of samples to the beginning of a buffer, like
-/// [`Stream::copy`](crate::live::stream::Stream::copy).
-pub type Source<'a> =
-    dyn FnMut(&[CutSample], &mut CopyPlace, &mut [u8]) -> Result<usize, Evicted> + 'a;
-
-/// Why a fragment wasn't appended. The file ends where it ended before.
-#[derive(Debug)]
-pub enum AppendError {
-    /// Messages have left the log before they were copied.
-    Evicted,
-    /// The disk has failed.
-    Disk(io::Error),
-}
-
-impl From<io::Error> for AppendError {
-    fn from(error: io::Error) -> AppendError {
-        AppendError::Disk(error)
-    }
-}
-
-impl From<Evicted> for AppendError {
-    fn from(Evicted: Evicted) -> AppendError {
-        AppendError::Evicted
-    }
-}
-
-impl fmt::Display for AppendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AppendError::Evicted => {
-                f.write_str("messages have left the memory before they were written")
-            }
-            AppendError::Disk(error) => error.fmt(f),
-        }
-    }
-}
 
 /// See the module's documentation. If it is dropped, the file stays as it is, to be
 /// [repaired](super::repair).
 pub struct Mp4Writer {
-    file: Box<dyn DiskFile>,
-    /// The name that the file gets at the close.
-    path: PathBuf,
-    /// What has been written. Everything up to its length are whole fragments.
-    extent: Extent,
-    /// The length at the last sync.
-    synced_to: u64,
-    /// Whether something lies behind the last whole fragment.
-    has_rest: bool,
+    part: Part,
     /// Whether messages were lost since the last fragment.
     has_gap: bool,
-    /// The length up to which space was set aside.
-    allocated: u64,
     /// The decode time in ms that is 0 in the file.
     zero: Option<u64>,
     has_video: bool,
@@ -96,37 +47,15 @@ impl Mp4Writer {
         wall: WallMillis,
         expected_len: u64,
     ) -> io::Result<Mp4Writer> {
-        let part = part_of(path);
-        let mut file = disk.create(&part)?;
-        let expected_len = expected_len.saturating_add(expected_len / 10);
-        let allocated = expected_len.clamp(ALLOCATED.0, ALLOCATED.1);
         let mut head = presentation.file_head();
         let link = (wall as u32).to_be_bytes();
         let place = head.iter_mut().skip(LINK_AT as usize);
         place.zip(link).for_each(|(to, byte)| *to = byte);
-        // Without space set aside, recording goes on: the first write that fails will say why.
-        let _ = file.allocate(allocated);
-        let written = file.write_at(0, &[IoSlice::new(&head)]);
-        if let Err(error) = written.and_then(|()| file.sync()) {
-            drop(file);
-            let _ = disk.remove(&part);
-            return Err(error);
-        }
-        let len = head.len() as u64;
+        let part = Part::begin(disk, path, &head, wall, expected_len)?;
         let audio = presentation.audio.as_ref();
         Ok(Mp4Writer {
-            file,
-            path: path.to_owned(),
-            extent: Extent {
-                len,
-                from: wall,
-                to: wall,
-                ..Extent::default()
-            },
-            synced_to: len,
-            has_rest: false,
+            part,
             has_gap: false,
-            allocated,
             zero: None,
             has_video: presentation.video.is_some(),
             audio_rate: audio.map_or(0, |audio| audio.sample_rate.into()),
@@ -137,17 +66,17 @@ impl Mp4Writer {
 
     /// The name that the file gets at the close.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.part.path
     }
 
     /// What is in the file. Its length is that up to which others may read it.
     pub fn extent(&self) -> &Extent {
-        &self.extent
+        &self.part.extent
     }
 
     /// The length of the file at its last sync.
     pub fn synced_to(&self) -> u64 {
-        self.synced_to
+        self.part.synced_to
     }
 
     /// Appends a cut as one fragment. `wall` is when its first frame arrived. The samples are put into the order
@@ -173,35 +102,31 @@ impl Mp4Writer {
         if cut.samples.is_empty() {
             return Ok(());
         }
-        let order = |sample: &CutSample| (sample.kind != Kind::Video, sample.number);
-        cut.samples.sort_unstable_by_key(order);
-        self.cut_rest()?;
-        let note = self.lay_out(cut, wall)?;
+        let audio_at = cut.put_video_first();
+        self.part.cut_rest()?;
+        let note = self.lay_out(cut, audio_at, wall)?;
         let written = self.write(&note, &cut.samples, source, staging);
         staging.release();
         match written {
             Ok(checksum) => {
                 self.checksum = checksum;
                 self.has_gap = false;
-                self.extent.add(&note);
-                self.extent.len += u64::from(note.len);
+                self.part.extent.add(&note);
+                self.part.extent.len += u64::from(note.len);
                 Ok(())
             }
             Err(error) => {
                 self.has_gap = true;
                 // If this fails, it is done before the next fragment, or by a repair.
-                let _ = self.cut_rest();
+                let _ = self.part.cut_rest();
                 Err(error)
             }
         }
     }
 
     /// Writes the beginning of a fragment into `head`, and returns its note.
-    fn lay_out(&mut self, cut: &Cut, wall: WallMillis) -> io::Result<Note> {
+    fn lay_out(&mut self, cut: &Cut, audio_at: usize, wall: WallMillis) -> io::Result<Note> {
         let rate = self.audio_rate.max(1);
-        let audio_at = cut
-            .samples
-            .partition_point(|sample| sample.kind == Kind::Video);
         let (video, audio) = cut.samples.split_at(audio_at);
         let first = |track: &[CutSample]| track.first().map(|sample| sample.decode_time);
         let first_video = first(video);
@@ -212,20 +137,16 @@ impl Mp4Writer {
             .min()
             .unwrap_or(0);
         let zero = *self.zero.get_or_insert(time);
-        let audio_zero = (u128::from(zero) * u128::from(rate) / 1000) as u64;
+        let audio_zero = scale(zero, rate, 1000);
         let end = |track: &[CutSample]| {
             let last = track.last();
             last.map(|sample| sample.decode_time.saturating_add(sample.duration.into()))
         };
         let end = end(video).or(end(audio).map(|time| to_millis(time, rate)));
-        let sequence = self.extent.fragments.saturating_add(1);
+        let sequence = self.part.extent.fragments.saturating_add(1);
         self.head.clear();
-        let written = write_group_head(
-            &mut self.head,
-            sequence,
-            &mut video.iter().map(|sample| group_sample(sample, zero)),
-            &mut audio.iter().map(|sample| group_sample(sample, audio_zero)),
-        );
+        let zeros = [zero, audio_zero];
+        let written = write_boxes(&mut self.head, sequence, &cut.samples, audio_at, zeros);
         let written = written.ok_or(ErrorKind::InvalidInput)?;
         let note = Note {
             wall,
@@ -236,7 +157,8 @@ impl Mp4Writer {
                 .first()
                 .is_some_and(|first| first.is_sync || first.kind != Kind::Video),
             has_gap: self.has_gap,
-            synced_to: self.synced_to,
+            synced_to: self.part.synced_to,
+            zero: zero as u32,
             ..Note::default()
         };
         Ok(note.with_counts(written.moof_len, written.video, written.audio))
@@ -250,9 +172,9 @@ impl Mp4Writer {
         source: &mut Source<'_>,
         staging: &mut Staging,
     ) -> Result<Link, AppendError> {
-        let file = self.file.as_mut();
-        let mut offset = self.extent.len;
-        self.has_rest = true;
+        let file = self.part.file.as_mut();
+        let mut offset = self.part.extent.len;
+        self.part.has_rest = true;
         let mut checksum = Checksum::default();
         checksum.add(&self.checksum);
         checksum.add(self.head.get(..note.moof_len as usize).unwrap_or_default());
@@ -280,61 +202,37 @@ impl Mp4Writer {
         let checksum = checksum.bytes();
         staging.push(file, &mut offset, &checksum)?;
         staging.flush(file, &mut offset)?;
-        self.has_rest = false;
+        self.part.has_rest = false;
         Ok(checksum)
-    }
-
-    /// Cuts the file back to its last whole fragment.
-    fn cut_rest(&mut self) -> io::Result<()> {
-        if self.has_rest {
-            self.file.truncate(self.extent.len)?;
-            let _ = self.file.allocate(self.allocated);
-            self.has_rest = false;
-        }
-        Ok(())
     }
 
     /// Returns when everything that was appended is on the disk. After an error nobody knows what is: begin
     /// another file, and have this one [repaired](super::repair).
     pub fn sync(&mut self) -> io::Result<()> {
-        self.file.sync()?;
-        self.synced_to = self.extent.len;
-        Ok(())
+        self.part.sync()
     }
 
     /// Closes the file, and gives it its name. `None` if there was nothing in it: it is removed. After an
     /// error it can be [repaired](super::repair); `AlreadyExists` means that only the name is missing.
-    pub fn close(mut self, disk: &dyn Disk) -> io::Result<Option<Extent>> {
-        let part = part_of(&self.path);
-        if self.extent.fragments == 0 {
-            drop(self.file);
-            disk.remove(&part)?;
-            return Ok(None);
-        }
-        let head = read_head(self.file.as_ref())?.ok_or(ErrorKind::InvalidData)?;
-        let extent = close(self.file.as_mut(), &head, self.extent.len)?;
-        drop(self.file);
-        disk.rename(&part, &self.path)?;
-        Ok(Some(extent))
+    pub fn close(self, disk: &dyn Disk) -> io::Result<Option<Extent>> {
+        self.part.close(disk, &mut |file, extent| {
+            let head = read_head(file)?.ok_or(ErrorKind::InvalidData)?;
+            close(file, &head, extent.len)
+        })
     }
 
     /// Leaves the file as it is. Returns its name, for a [repair](super::repair).
     pub fn abandon(self) -> PathBuf {
-        part_of(&self.path)
+        part_of(&self.part.path)
     }
 }
 
 fn to_millis(time: u64, rate: u64) -> u64 {
-    (u128::from(time) * 1000 / u128::from(rate)) as u64
+    scale(time, 1000, rate)
 }
 
-fn group_sample(sample: &CutSample, zero: u64) -> GroupSample {
-    let is_video = sample.kind == Kind::Video;
-    GroupSample {
-        decode_time: sample.decode_time.saturating_sub(zero),
-        duration: sample.duration,
-        composition_offset: if is_video { sample.composition_time } else { 0 },
-        is_sync: sample.is_sync || !is_video,
-        len: sample.len,
-    }
+/// Returns `time * to / from`, of which `to` and `from` have 32 bits. Dividing 128 bits would take much code.
+fn scale(time: u64, to: u64, from: u64) -> u64 {
+    let whole = (time / from).saturating_mul(to);
+    whole.saturating_add(time % from * to / from)
 }

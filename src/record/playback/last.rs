@@ -11,28 +11,23 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Body;
-use crate::live::cut::{CopyPlace, Cut, CutSample};
+use super::outline::{Found, Outline, copy};
+use crate::live::cut::{CopyPlace, Cut};
 use crate::live::kind::Kind;
 use crate::live::stream::{LogSpan, Stream};
 use crate::media::Medium;
-use crate::media::mp4::group::{GroupSample, write_group_head};
-use crate::media::mp4::movie::{Content, Movie, Placed, Section, Shift, Table, Times, Totals};
+use crate::media::mp4::movie::{Movie, Placed, Shift, Table, Times, Totals};
 use crate::media::mp4::note::Note;
 use crate::media::mp4::read::{FileHead, InitMoov, Moof};
-use crate::media::mp4::{FILE_TYPE, FILE_TYPE_LEN, MDAT_HEADER_LEN, mdat_header};
+use crate::record::mp4::write_boxes;
 
 /// The heap memory of a file, in bytes: a cut, its boxes, and the `moov` without tables and decoder
 /// configurations.
 const COST: usize = 6 * 1024;
 
-/// The offset of the `moov`.
-const MOVIE_AT: u64 = FILE_TYPE_LEN as u64;
-
 /// See the module's documentation. Keeps what it still needs in the log.
 pub struct LastBody {
-    movie: Movie,
-    /// The number of bytes of all samples.
-    data_len: u64,
+    outline: Outline,
     /// Whether the samples have begun to be read, so that those behind aren't needed any more.
     is_in_data: bool,
     walk: Walk,
@@ -47,8 +42,9 @@ struct Walk {
     init: InitMoov,
     /// The decode times that become 0: video, audio.
     zero: [u64; 2],
-    /// The cut, video first.
+    /// The cut, video first, and the number of its samples of video.
     cut: Cut,
+    video_len: usize,
     /// Its `moof`.
     head: Vec<u8>,
     note: Note,
@@ -83,49 +79,28 @@ impl LastBody {
         let movie = Movie::new(&walk.init, &totals, &times, 0).ok_or(ErrorKind::InvalidData)?;
         walk.rewind()?;
         Ok(LastBody {
-            movie,
-            data_len,
+            outline: Outline { movie, data_len },
             is_in_data: false,
             walk,
             piece: Vec::new(),
         })
     }
 
-    /// The offset of the first sample.
-    fn data_at(&self) -> u64 {
-        MOVIE_AT + self.movie.len() + MDAT_HEADER_LEN as u64
-    }
-
     /// Reads bytes of one part of the file.
     fn read_part(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let movie_end = MOVIE_AT + self.movie.len();
-        let data_at = self.data_at();
-        if offset >= self.len() {
-            Ok(0)
-        } else if offset >= data_at {
-            self.read_data(offset - data_at, buffer)
-        } else if offset >= movie_end {
-            let header = mdat_header(self.data_len);
-            Ok(copy(&header, offset - movie_end, buffer))
-        } else if offset >= MOVIE_AT {
-            self.read_movie(offset - MOVIE_AT, buffer)
-        } else {
-            Ok(copy(FILE_TYPE, offset, buffer))
+        match self.outline.find(offset, buffer)? {
+            Found::Copied(len) => Ok(len),
+            Found::Data(offset) => self.read_data(offset, buffer),
+            Found::Table {
+                table: (medium, table),
+                offset,
+                ..
+            } => {
+                let range = self.find_piece(medium, table, offset)?;
+                self.make_piece(medium, table)?;
+                Ok(copy(&self.piece, offset - range.start, buffer))
+            }
         }
-    }
-
-    fn read_movie(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let holds =
-            |section: &Section<'_>| (section.start..section.start + section.len).contains(&offset);
-        let section = self.movie.sections().find(holds);
-        let Section { start, content, .. } = section.ok_or(ErrorKind::InvalidData)?;
-        let (medium, table) = match content {
-            Content::Fixed(bytes) => return Ok(copy(bytes, offset - start, buffer)),
-            Content::Table(medium, table) => (medium, table),
-        };
-        let range = self.find_piece(medium, table, offset)?;
-        self.make_piece(medium, table)?;
-        Ok(copy(&self.piece, offset - range.start, buffer))
     }
 
     /// Walks to the cut whose piece of a table contains an offset. Returns where the piece lies.
@@ -134,7 +109,7 @@ impl LastBody {
         loop {
             let walk = &self.walk;
             let (before, note) = (&walk.before, &walk.note);
-            let range = self.movie.piece_range(medium, table, before, note);
+            let range = self.outline.movie.piece_range(medium, table, before, note);
             if range.contains(&offset) {
                 return Ok(range);
             }
@@ -149,7 +124,6 @@ impl LastBody {
     }
 
     fn make_piece(&mut self, medium: Medium, table: Table) -> io::Result<()> {
-        let data_at = self.data_at();
         let walk = &self.walk;
         self.piece.clear();
         if table == Table::Co64 {
@@ -158,7 +132,7 @@ impl LastBody {
                 Medium::Video => 0,
                 Medium::Audio => u64::from(walk.note.video.bytes),
             };
-            let offset = data_at + walk.data_before + video;
+            let offset = self.outline.data_at() + walk.data_before + video;
             self.piece.extend_from_slice(&offset.to_be_bytes());
             return Ok(());
         }
@@ -171,6 +145,7 @@ impl LastBody {
         let piece = &mut self.piece;
         let (before, earlier, note) = (&walk.before, &walk.earlier, &walk.note);
         let made = self
+            .outline
             .movie
             .piece((medium, table), before, earlier, note, &placed, piece);
         made.map(|_| ()).ok_or(ErrorKind::InvalidData.into())
@@ -197,7 +172,7 @@ impl LastBody {
 
 impl Body for LastBody {
     fn len(&self) -> u64 {
-        self.data_at() + self.data_len
+        self.outline.len()
     }
 
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
@@ -223,6 +198,7 @@ impl Walk {
             init: InitMoov::default(),
             zero: [0; 2],
             cut: Cut::default(),
+            video_len: 0,
             head: Vec::new(),
             note: Note::default(),
             before: Totals::default(),
@@ -256,24 +232,15 @@ impl Walk {
     fn find(&mut self, at: u64) -> io::Result<bool> {
         let found = self.stream.next_of_span(&self.span, at, &mut self.cut);
         let is_found = found.map_err(|_| ErrorKind::UnexpectedEof)?;
-        let order = |sample: &CutSample| (sample.kind != Kind::Video, sample.number);
-        self.cut.samples.sort_unstable_by_key(order);
+        self.video_len = self.cut.put_video_first();
         Ok(is_found)
     }
 
     /// Makes the boxes of the cut.
     fn lay_out(&mut self) -> io::Result<()> {
         let samples = &self.cut.samples;
-        let video_len = samples.partition_point(|sample| sample.kind == Kind::Video);
-        let (video, audio) = samples.split_at(video_len);
-        let [video_zero, audio_zero] = self.zero;
         self.head.clear();
-        let head = write_group_head(
-            &mut self.head,
-            1,
-            &mut video.iter().map(|sample| group_sample(sample, video_zero)),
-            &mut audio.iter().map(|sample| group_sample(sample, audio_zero)),
-        );
+        let head = write_boxes(&mut self.head, 1, samples, self.video_len, self.zero);
         let head = head.ok_or(ErrorKind::InvalidData)?;
         self.note = Note::default().with_counts(head.moof_len, head.video, head.audio);
         Ok(())
@@ -336,25 +303,4 @@ impl Walk {
         let copied = self.stream.copy(&self.cut.samples, &mut place, buffer);
         copied.map_err(|_| ErrorKind::UnexpectedEof.into())
     }
-}
-
-fn group_sample(sample: &CutSample, zero: u64) -> GroupSample {
-    let is_video = sample.kind == Kind::Video;
-    GroupSample {
-        decode_time: sample.decode_time.saturating_sub(zero),
-        duration: sample.duration,
-        composition_offset: if is_video { sample.composition_time } else { 0 },
-        is_sync: sample.is_sync || !is_video,
-        len: sample.len,
-    }
-}
-
-/// Copies bytes from an offset on, and returns their number.
-fn copy(bytes: &[u8], offset: u64, buffer: &mut [u8]) -> usize {
-    let start = usize::try_from(offset).unwrap_or(usize::MAX);
-    let bytes = bytes.get(start..).unwrap_or_default();
-    let len = bytes.len().min(buffer.len());
-    let pairs = buffer.iter_mut().zip(bytes);
-    pairs.for_each(|(to, byte)| *to = *byte);
-    len
 }

@@ -20,7 +20,8 @@ use crate::media::mp4::note::Note;
 use crate::media::mp4::read::InitMoov;
 use crate::record::WallMillis;
 use crate::record::disk::DiskFile;
-use crate::record::mp4::reader::{Fragment, Fragments, read_moof};
+use crate::record::mp4::ends::Ends;
+use crate::record::mp4::reader::{Fragment, Fragments};
 use crate::record::name::{FileName, Format};
 use crate::rtmp::stream_key::StreamKey;
 
@@ -30,7 +31,7 @@ pub const MAX_SPAN: WallMillis = 24 * 3_600_000;
 /// The maximum number of files in a span.
 pub const MAX_FILES: usize = 256;
 
-/// Less than this between two files comes from the network, and isn't a gap, in ms.
+/// Less than this between two files, or between two clocks, comes from the network, and isn't a gap, in ms.
 const JITTER: WallMillis = 1_000;
 
 /// A fragment that begins less than this before the end isn't part of a span any more, in ms. Otherwise the
@@ -66,7 +67,11 @@ pub(super) struct Part {
     /// The number of bytes in the parts before.
     pub(super) before: u64,
     /// The time of the file's zero in the span, in ms.
-    pub(super) shift: i64,
+    shift: i64,
+    /// The same in ticks of the tracks.
+    pub(super) ticks: Shift,
+    /// The file's [zero](Note::zero) in the stream.
+    zero: u32,
     /// Of its fragments.
     pub(super) totals: Totals,
     /// In the span.
@@ -162,8 +167,7 @@ struct FoundPart {
     totals: Totals,
     /// The length of the longest `moof`.
     longest: u32,
-    /// The first and the last fragment of each track.
-    of_tracks: [Option<(Fragment, Fragment)>; 2],
+    ends: Ends,
 }
 
 const TRACKS: [Medium; 2] = [Medium::Video, Medium::Audio];
@@ -200,7 +204,7 @@ fn find(
                 last: found,
                 totals: Totals::default(),
                 longest: 0,
-                of_tracks: [None; 2],
+                ends: Ends::default(),
             });
         }
         let Some(part) = &mut part else {
@@ -209,12 +213,7 @@ fn find(
         part.last = found;
         part.totals.add(note);
         part.longest = part.longest.max(note.moof_len);
-        for (of_track, medium) in part.of_tracks.iter_mut().zip(TRACKS) {
-            if samples(note, medium) > 0 {
-                let first = of_track.map_or(found, |(first, _)| first);
-                *of_track = Some((first, found));
-            }
-        }
+        part.ends.add(&found);
     }
     Ok(part.filter(|part| part.first.note.wall < to && ends(&part.last.note) > from))
 }
@@ -244,14 +243,17 @@ impl Plan {
             _ => 0,
         };
         let mut shift = wanted - signed(first.time);
-        let times = self.times_of(file, found, shift)?;
+        let mut ticks = Shift::new(&self.init, shift);
+        if let Some((exact, exact_ticks)) = self.exact_shift(first.zero, shift) {
+            (shift, ticks) = (exact, exact_ticks);
+        }
+        let mut times = found.ends.times(&*file.file, ticks)?;
         let delay = self.overlap(&times);
-        let times = if delay > 0 {
+        if delay > 0 {
             shift += delay;
-            self.times_of(file, found, shift)?
-        } else {
-            times
-        };
+            ticks = Shift::new(&self.init, shift);
+            times = found.ends.times(&*file.file, ticks)?;
+        }
         let (start, end) = (found.first.offset, found.last.end());
         self.parts.push(Part {
             name: file.entry.name,
@@ -259,6 +261,8 @@ impl Plan {
             end,
             before: self.len,
             shift,
+            ticks,
+            zero: first.zero,
             totals: found.totals,
             times,
         });
@@ -267,22 +271,17 @@ impl Plan {
         Ok(())
     }
 
-    /// Reads the first and last times of each track.
-    fn times_of(&self, file: &FileBody, found: &FoundPart, shift: i64) -> io::Result<Times> {
-        let shift = Shift::new(&self.init, shift);
-        let mut ends: Vec<Fragment> = Vec::with_capacity(4);
-        for (first, last) in found.of_tracks.iter().flatten() {
-            ends.extend([*first, *last]);
-        }
-        ends.sort_unstable_by_key(|found| found.offset);
-        ends.dedup();
-        let mut times = Times::default();
-        let mut bytes = Vec::new();
-        for found in ends {
-            let moof = read_moof(&*file.file, &found, &mut bytes)?;
-            times.add(&moof.ok_or(io::ErrorKind::InvalidData)?, shift);
-        }
-        Ok(times)
+    /// The shift of the next part by the stream's own clock, in ms and in ticks, unless that contradicts
+    /// `shift`, which follows from when frames arrived: then the stream had ended in between, and its
+    /// clock began anew.
+    fn exact_shift(&self, zero: u32, shift: i64) -> Option<(i64, Shift)> {
+        let before = self.parts.last()?;
+        let distance = zero.wrapping_sub(before.zero) as i32;
+        let exact = before.shift + i64::from(distance);
+        let is_near = exact.abs_diff(shift) < JITTER;
+        let from = i64::from(before.zero);
+        let zeros = [from, from + i64::from(distance)];
+        is_near.then(|| (exact, before.ticks.of_next(&self.init, zeros)))
     }
 
     /// The number of ms by which the next part has to be later, so that no track goes backward.

@@ -10,24 +10,21 @@ use std::io;
 use std::ops::Range;
 
 use super::file::{FileBody, up_to};
+use super::outline::{Found, Outline, copy};
 use super::plan::{Plan, samples};
 use super::{Body, Recordings};
 use crate::media::Medium;
-use crate::media::mp4::movie::{Content, Movie, Placed, Section, Shift, Table, Times, Totals};
+use crate::media::mp4::movie::{Movie, Placed, Table, Times, Totals};
 use crate::media::mp4::note::{Counts, NOTE_LEN, Note};
-use crate::media::mp4::{FILE_TYPE, FILE_TYPE_LEN, MDAT_HEADER_LEN, mdat_header};
 use crate::record::mp4::reader::{Fragment, Fragments, read_moof};
 use crate::rtmp::stream_key::StreamKey;
-
-/// The offset of the `moov`.
-const MOVIE_AT: u64 = FILE_TYPE_LEN as u64;
 
 /// See the module's documentation.
 pub struct SpanBody {
     recordings: Recordings,
     stream: StreamKey,
     plan: Plan,
-    movie: Movie,
+    outline: Outline,
     /// The file that was read last, and the index of its part.
     file: Option<(usize, FileBody)>,
     cursor: Cursor,
@@ -59,8 +56,11 @@ impl SpanBody {
         Some(SpanBody {
             recordings,
             stream,
+            outline: Outline {
+                movie,
+                data_len: plan.len,
+            },
             plan,
-            movie,
             file: None,
             cursor: Cursor::default(),
             moof: Vec::new(),
@@ -70,26 +70,6 @@ impl SpanBody {
     /// The fragments of which it consists.
     pub fn plan(&self) -> &Plan {
         &self.plan
-    }
-
-    /// The offset of the first byte of the parts.
-    fn data_at(&self) -> u64 {
-        MOVIE_AT + self.movie.len() + MDAT_HEADER_LEN as u64
-    }
-
-    fn read_movie(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let holds = |start: u64, len: u64| (start..start + len).contains(&offset);
-        let mut sections = self.movie.sections();
-        let section = sections.find(|section| holds(section.start, section.len));
-        let Section { start, content, .. } = section.ok_or(io::ErrorKind::InvalidData)?;
-        let (medium, table) = match content {
-            Content::Fixed(bytes) => return Ok(copy(bytes, offset - start, buffer)),
-            Content::Table(medium, table) => (medium, table),
-        };
-        drop(sections);
-        self.find_piece((medium, table), start, offset)?;
-        let Cursor { piece, range, .. } = &self.cursor;
-        Ok(copy(piece, offset - range.start, buffer))
     }
 
     /// Makes the piece of a table that contains this offset.
@@ -127,7 +107,10 @@ impl SpanBody {
         };
         while let Some(part) = self.plan.parts.get(self.cursor.part) {
             let behind = self.cursor.before.plus(&part.totals);
-            let next = self.movie.piece_range(medium, table, &behind, &note);
+            let next = self
+                .outline
+                .movie
+                .piece_range(medium, table, &behind, &note);
             if offset < next.start {
                 return;
             }
@@ -155,6 +138,7 @@ impl SpanBody {
             return Ok(());
         };
         let range = self
+            .outline
             .movie
             .piece_range(medium, table, &cursor.before, &found.note);
         if range.contains(&offset) {
@@ -171,18 +155,17 @@ impl SpanBody {
     fn make_piece(&mut self, (medium, table): (Medium, Table), found: &Fragment) -> io::Result<()> {
         let SpanBody {
             plan,
-            movie,
+            outline,
             file,
             cursor,
             moof: bytes,
             ..
         } = self;
-        let data_at = MOVIE_AT + movie.len() + MDAT_HEADER_LEN as u64;
         let index = cursor.part;
         let (Some((_, file)), Some(part)) = (file, plan.parts.get(index)) else {
             return Err(io::ErrorKind::NotFound.into());
         };
-        let shift = Shift::new(&plan.init, part.shift);
+        let shift = part.ticks;
         let mut earlier = Times::default();
         match (&cursor.last, medium) {
             // Only decode times depend on the samples before.
@@ -199,11 +182,14 @@ impl SpanBody {
         let placed = Placed {
             moof: &moof,
             shift,
-            moof_at: data_at + part.before + (found.offset - part.start) + NOTE_LEN as u64,
+            moof_at: outline.data_at()
+                + part.before
+                + (found.offset - part.start)
+                + NOTE_LEN as u64,
         };
         cursor.piece.clear();
         let (before, piece) = (&cursor.before, &mut cursor.piece);
-        let made = movie.piece(
+        let made = outline.movie.piece(
             (medium, table),
             before,
             &earlier,
@@ -249,38 +235,22 @@ impl SpanBody {
 
 impl Body for SpanBody {
     fn len(&self) -> u64 {
-        self.data_at() + self.plan.len
+        self.outline.len()
     }
 
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        let movie_end = MOVIE_AT + self.movie.len();
-        let data_at = self.data_at();
-        if offset >= self.len() {
-            Ok(0)
-        } else if offset >= data_at {
-            self.read_parts(offset - data_at, buffer)
-        } else if offset >= movie_end {
-            Ok(copy(
-                &mdat_header(self.plan.len),
-                offset - movie_end,
-                buffer,
-            ))
-        } else if offset >= MOVIE_AT {
-            self.read_movie(offset - MOVIE_AT, buffer)
-        } else {
-            Ok(copy(FILE_TYPE, offset, buffer))
+        match self.outline.find(offset, buffer)? {
+            Found::Copied(len) => Ok(len),
+            Found::Data(offset) => self.read_parts(offset, buffer),
+            Found::Table {
+                table,
+                start,
+                offset,
+            } => {
+                self.find_piece(table, start, offset)?;
+                let Cursor { piece, range, .. } = &self.cursor;
+                Ok(copy(piece, offset - range.start, buffer))
+            }
         }
     }
-}
-
-/// Copies bytes from an offset on, and returns their number.
-fn copy(bytes: &[u8], offset: u64, buffer: &mut [u8]) -> usize {
-    let start = usize::try_from(offset).unwrap_or(usize::MAX);
-    let bytes = bytes.get(start..).unwrap_or_default();
-    let mut len = 0;
-    for (to, byte) in buffer.iter_mut().zip(bytes) {
-        *to = *byte;
-        len += 1;
-    }
-    len
 }

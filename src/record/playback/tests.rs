@@ -7,6 +7,7 @@ mod spans;
 use std::sync::Arc;
 
 use super::*;
+use crate::media::mp4::Presentation;
 use crate::record::disk::sim::SimDisk;
 use crate::record::mp4::tests::script::{Random, Script, WALL, presentation};
 use crate::record::mp4::writer::Mp4Writer;
@@ -18,6 +19,9 @@ struct Recorded {
     recordings: Recordings,
     key: StreamKey,
     script: Script,
+    presentation: Presentation,
+    /// How late frames arrive, in ms.
+    delay: WallMillis,
     /// The last file while it is open.
     open: Option<(FileName, Mp4Writer)>,
     /// Of each fragment, when it begins and ends.
@@ -35,6 +39,8 @@ impl Recorded {
             disk,
             key: StreamKey::new("live", "door").unwrap(),
             script: Script::new(seed),
+            presentation: presentation(),
+            delay: 0,
             open: None,
             walls: Vec::new(),
         }
@@ -45,13 +51,13 @@ impl Recorded {
         for _ in 0..fragments {
             let mut cut = self.script.cut();
             let frames = cut.samples.iter().filter(|sample| sample.duration == 40);
-            let end = WALL + self.script.time;
+            let end = WALL + self.script.time + self.delay;
             let start = end - 40 * frames.count() as u64;
             let (name, writer) = self.open.get_or_insert_with(|| {
                 let wanted = FileName::dated(start, Format::Mp4);
                 let name = self.recordings.list().begin(&self.key, wanted, start);
                 let path = path(&self.key, name);
-                let writer = Mp4Writer::begin(&self.disk, &path, &presentation(), start, 0);
+                let writer = Mp4Writer::begin(&self.disk, &path, &self.presentation, start, 0);
                 (name, writer.unwrap())
             });
             let script = &mut self.script;

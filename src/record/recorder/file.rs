@@ -9,12 +9,12 @@ use crate::live::Millis;
 use crate::live::cut::{Cut, Form};
 use crate::live::tracks::Tracks;
 use crate::record::WallMillis;
+pub(super) use crate::record::append::{AppendError, Source};
 use crate::record::clock::WallTime;
 use crate::record::disk::Disk;
+use crate::record::extent::Extent;
 use crate::record::flv::writer::FlvWriter;
-use crate::record::mp4::Extent;
 use crate::record::mp4::writer::Mp4Writer;
-pub(super) use crate::record::mp4::writer::{AppendError, Source};
 use crate::record::name::FileName;
 use crate::record::staging::Staging;
 

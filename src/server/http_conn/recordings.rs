@@ -74,7 +74,7 @@ fn answer<'s>(
     exchange: &mut Exchange<'_>,
     route: &Route,
 ) -> Answer<RecordedReply<'s>> {
-    let recordings = shared.library.as_ref();
+    let recordings = shared.recordings.library();
     if *route == Route::Recordings {
         return list::reply(shared, recordings, exchange).map(RecordedReply::List);
     }

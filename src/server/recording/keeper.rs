@@ -1,5 +1,6 @@
 //! The thread of the keeper, and what it logs.
 
+use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -18,13 +19,17 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 
 /// Keeps the disk until the server stops.
 pub(super) fn run(store: &Arc<Store>, server: &Weak<Shared>) {
-    let limits = |shared: Arc<Shared>| Limits {
-        max: shared.config.record.max,
-        free: shared.config.record.free,
-    };
-    let Some(limits) = server.upgrade().map(limits) else {
+    let Some(shared) = server.upgrade() else {
         return;
     };
+    let record = &shared.config.record;
+    let dir = record.dir.clone().unwrap_or_default();
+    let limits = Limits {
+        max: record.max,
+        free: record.free,
+    };
+    drop(shared);
+    let mut log = |event| log(&dir, event);
     let (disk, catalog) = (store.disk(), store.shared_catalog());
     let mender = Box::new(Mender);
     let mut keeper = Keeper::new(Arc::clone(disk), Arc::clone(catalog), limits, mender);
@@ -39,7 +44,8 @@ pub(super) fn run(store: &Arc<Store>, server: &Weak<Shared>) {
     }
 }
 
-fn log(event: Event) {
+fn log(dir: &Path, event: Event) {
+    let dir = dir.display();
     let (path, what) = match event {
         Event::Listed {
             files,
@@ -47,12 +53,15 @@ fn log(event: Event) {
             ignored,
         } => {
             let size = Tenths(bytes / 1_000_000);
-            return log::info!("recordings: {files} files, {size} GB; {ignored} other files");
+            return log::info!(
+                "recordings: {files} files in {dir}, {size} GB; {ignored} other files"
+            );
         }
         Event::State { from, to, error } => {
             let why = error.map(|error| format!(": {error}")).unwrap_or_default();
             if to != DiskState::Fine {
-                return log::warn!("recordings: the disk can't be used: {}{why}", to.name());
+                let state = to.name();
+                return log::warn!("recordings: {dir} can't be used: {state}{why}");
             }
             let from = from.name();
             return log::info!("recordings: the disk is fine again, it was \"{from}\"");

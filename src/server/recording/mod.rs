@@ -9,7 +9,7 @@ mod keeper;
 mod request;
 mod running;
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -37,12 +37,15 @@ pub(super) struct Recordings {
     rules: Rules,
     /// The disk and what is on it; `None` without a folder.
     store: Option<Arc<Store>>,
+    /// What can be played of them; `None` without a folder.
+    library: Option<playback::Recordings>,
     running: Mutex<Vec<Arc<Running>>>,
 }
 
 impl Recordings {
     pub(super) fn new(record: &Record) -> Arc<Recordings> {
         let store = |dir| Arc::new(Store::new(Arc::new(OsDisk::new(dir, std::process::id()))));
+        let store = record.dir.clone().map(store);
         let is_in_full = record.timelapse.is_none();
         Arc::new(Recordings {
             rules: Rules {
@@ -56,9 +59,38 @@ impl Recordings {
                 speed: record.timelapse,
                 preroll: Some(millis(record.preroll)).filter(|ms| *ms > 0 && is_in_full),
             },
-            store: record.dir.clone().map(store),
+            library: store.as_ref().map(|store| playback::Recordings {
+                catalog: Arc::clone(store.shared_catalog()),
+                disk: Arc::clone(store.disk()),
+            }),
+            store,
             running: Mutex::default(),
         })
+    }
+
+    /// Fails if another process, or another server of this one, records in the same folder. Whatever else
+    /// is wrong with the disk may end: that is the keeper's.
+    pub(super) fn claim(&self) -> io::Result<()> {
+        /// The time for a server that is just ending to leave the folder, in ticks.
+        const PATIENCE: u32 = 100;
+        const TICK: Duration = Duration::from_millis(10);
+
+        let Some(store) = &self.store else {
+            return Ok(());
+        };
+        let mut ticks = 0;
+        loop {
+            match store.disk().claim() {
+                Err(error) if error.kind() == ErrorKind::ResourceBusy => {
+                    if ticks == PATIENCE {
+                        return Err(error);
+                    }
+                }
+                _ => return Ok(()),
+            }
+            ticks += 1;
+            std::thread::sleep(TICK);
+        }
     }
 
     /// Starts the keeper, if there is a folder.
@@ -71,18 +103,9 @@ impl Recordings {
         thread::spawn("keeper", thread::STACK_LEN, Box::new(run)).map(drop)
     }
 
-    /// The disk and what is on it; `None` without a folder.
-    pub(super) fn store(&self) -> Option<&Arc<Store>> {
-        self.store.as_ref()
-    }
-
-    /// What can be played of them.
-    pub(super) fn library(&self) -> Option<playback::Recordings> {
-        let store = self.store()?;
-        Some(playback::Recordings {
-            catalog: Arc::clone(store.shared_catalog()),
-            disk: Arc::clone(store.disk()),
-        })
+    /// What can be played of them; `None` without a folder.
+    pub(super) fn library(&self) -> Option<&playback::Recordings> {
+        self.library.as_ref()
     }
 
     /// Begins to record a stream, with up to `preroll` ms of what came before. If it is recorded

@@ -13,7 +13,7 @@ use brooklet::record::WallMillis;
 use brooklet::record::disk::{Disk, DiskFile, FoundFile, Space};
 use brooklet::record::flv::repair::{look, repair_file};
 use brooklet::record::flv::writer::FlvWriter;
-use brooklet::record::flv::{extent, keyframe_before};
+use brooklet::record::flv::extent;
 use brooklet::record::staging::Staging;
 
 /// A file in memory; clones are the same file.
@@ -186,9 +186,6 @@ pub fn flv_recording(data: &[u8]) {
     };
     let mut file = Memory(Arc::new(Mutex::new(bytes)));
     let _ = look(&file).expect("memory doesn't fail");
-    for time in [0, 100, u64::MAX] {
-        let _ = keyframe_before(&file, file.len().unwrap(), time).expect("memory doesn't fail");
-    }
     let Some(repaired) = repair_file(&mut file).expect("memory doesn't fail") else {
         return;
     };

@@ -183,7 +183,7 @@ fn what_is_kept_for_later_is_given_up_when_another_stream_needs_it() {
 fn recording_allocates_nothing_in_the_steady_state() {
     for form in [Form::Mp4, Form::Flv] {
         let fixture = crowded(1024);
-        let mut place = fixture.stream.begin_recording(form, None);
+        let mut place = fixture.stream.begin_recording(form, 0);
         let (mut cut, mut out) = (Cut::default(), vec![0; 16 * 1024]);
         let mut record = |now| {
             let mut bytes = 0;

@@ -23,6 +23,17 @@ impl Shift {
         }
     }
 
+    /// Returns the shift of another file of the same stream. `zeros`: the times in the stream, in ms, from
+    /// which the times in this file and in the other one count.
+    pub fn of_next(self, init: &InitMoov, zeros: [i64; 2]) -> Shift {
+        // Rounded as the files' own times are, so that distances are those of the stream to the tick.
+        let [from, to] = zeros.map(|zero| Shift::new(init, zero));
+        Shift {
+            video: self.video.saturating_add(to.video - from.video),
+            audio: self.audio.saturating_add(to.audio - from.audio),
+        }
+    }
+
     /// Returns a time in the movie, not below 0.
     pub(super) fn apply(&self, medium: Medium, time: u64) -> u64 {
         time.saturating_add_signed(match medium {
@@ -61,14 +72,19 @@ impl Times {
     /// [`Movie::new`](super::Movie::new) are, for each track, the first and the last fragment that have
     /// samples of it.
     pub fn add(&mut self, moof: &Moof<'_>, shift: Shift) {
-        for (medium, times) in [
-            (Medium::Video, &mut self.video),
-            (Medium::Audio, &mut self.audio),
-        ] {
-            if let Some(run) = moof.run(medium) {
-                let new = TrackTimes::of(run, medium, shift);
-                *times = Some(times.map_or(new, |old| old.followed_by(new)));
-            }
+        self.add_track(moof, Medium::Video, shift);
+        self.add_track(moof, Medium::Audio, shift);
+    }
+
+    /// Adds the samples of one track. The same ones may be added twice.
+    pub fn add_track(&mut self, moof: &Moof<'_>, medium: Medium, shift: Shift) {
+        let times = match medium {
+            Medium::Video => &mut self.video,
+            Medium::Audio => &mut self.audio,
+        };
+        if let Some(run) = moof.run(medium) {
+            let new = TrackTimes::of(run, medium, shift);
+            *times = Some(times.map_or(new, |old| old.followed_by(new)));
         }
     }
 

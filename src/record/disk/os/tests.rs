@@ -140,7 +140,8 @@ fn a_second_program_is_refused_with_the_first_ones_number() {
     let second = OsDisk::new(folder.0.clone(), 4712);
     let error = second.claim().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ResourceBusy);
-    assert_eq!(error.to_string(), "process 4711 is recording there");
+    let expected = format!("process 4711 is recording in {}", folder.0.display());
+    assert_eq!(error.to_string(), expected);
     drop(first);
     second.claim().unwrap();
     second.check().unwrap();

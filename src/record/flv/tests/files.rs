@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::*;
+use crate::record::append::AppendError;
 use crate::record::disk::Disk;
 use crate::record::disk::sim::Faults;
-use crate::record::flv::{extent, keyframe_before};
-use crate::record::mp4::writer::AppendError;
+use crate::record::flv::extent;
 
 #[test]
 fn a_closed_file_has_all_messages_from_0_on_and_an_index() {
@@ -64,22 +64,6 @@ fn timestamps_are_true_across_gaps_of_any_length() {
     let file = disk.bytes(PATH).unwrap();
     check_closed(&file, &closed);
     assert_eq!(messages(&file), from_zero(&stream.messages));
-}
-
-#[test]
-fn a_keyframe_is_found_by_its_time() {
-    let disk = SimDisk::new();
-    let mut stream = Stream::new(4, 0);
-    let closed = stream.record(&disk).close(&disk).unwrap().unwrap();
-    let places = index(&disk.bytes(PATH).unwrap());
-    let file = disk.open(Path::new(PATH)).unwrap();
-    for (time, expected) in [(0, 0), (999, 0), (1_000, 1), (2_500, 2), (99_999, 3)] {
-        let found = keyframe_before(file.as_ref(), closed.len, time)
-            .unwrap()
-            .unwrap();
-        let (time, at) = places[expected];
-        assert_eq!(found, (time.into(), at as u64));
-    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::record::disk::Disk;
 use crate::record::flv::repair::repair;
-use crate::record::mp4::repair::Repaired;
+use crate::record::part::Repaired;
 
 /// A generator of numbers that look random.
 struct Random(u64);

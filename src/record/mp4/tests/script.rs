@@ -9,8 +9,9 @@ use crate::live::cut::{CopyPlace, Cut, CutSample, Evicted};
 use crate::live::kind::Kind;
 use crate::media::mp4::{AudioTrack, Presentation, VideoTrack};
 use crate::record::WallMillis;
+use crate::record::append::AppendError;
 use crate::record::disk::sim::SimDisk;
-use crate::record::mp4::writer::{AppendError, Mp4Writer};
+use crate::record::mp4::writer::Mp4Writer;
 use crate::record::staging::Staging;
 use std::ops::Range;
 use std::path::Path;
@@ -66,6 +67,8 @@ pub(in crate::record) struct Script {
     pub(in crate::record) time: u64,
     /// Whether there is video.
     pub(in crate::record) has_video: bool,
+    /// The samples of audio per second.
+    pub(in crate::record) audio_rate: u64,
     /// What the last append has allocated.
     pub(in crate::record) allocated: AllocationInfo,
     /// What was appended, one for each fragment.
@@ -80,6 +83,7 @@ impl Script {
             number: 17,
             time: 5_000 + seed,
             has_video: true,
+            audio_rate: 48_000,
             allocated: AllocationInfo::default(),
             appended: Vec::new(),
         }
@@ -109,7 +113,8 @@ impl Script {
                     ..sample
                 });
             }
-            for audio in (time * 48).div_ceil(1_024)..((time + 40) * 48).div_ceil(1_024) {
+            let frames_until = |time: u64| (time * self.audio_rate).div_ceil(1_024_000);
+            for audio in frames_until(time)..frames_until(time + 40) {
                 let sample = self.sample(Kind::Audio, audio * 1_024, 1_024, 5);
                 cut.samples.push(sample);
             }

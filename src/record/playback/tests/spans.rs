@@ -1,5 +1,5 @@
 use super::*;
-use crate::media::mp4::Presentation;
+use crate::media::mp4::AudioTrack;
 use crate::media::mp4::movie::TrackTimes;
 use crate::record::mp4::tests::closed_file::{ClosedFile, ReadSample};
 use crate::record::playback::plan::{MAX_FILES, NoPlan, plan};
@@ -118,6 +118,42 @@ fn a_gap_between_files_is_as_long_as_it_was() {
     let found = ClosedFile::parse_span(&read_all(&mut span(&recorded, 0, u64::MAX)));
     let expected = recorded.script.expected_of(0..6);
     assert!(tracks(found) == tracks(expected));
+}
+
+#[test]
+fn files_are_as_far_apart_as_in_the_stream_however_late_frames_arrive() {
+    /// AAC LC, 44.1 kHz, two channels: most milliseconds aren't a whole number of its samples.
+    const AAC: &[u8] = b"\xAF\0\x12\x10";
+
+    for (seed, start) in (0..20).zip([7, u64::from(u32::MAX) - 1_500].into_iter().cycle()) {
+        let mut recorded = Recorded::new(seed);
+        recorded.presentation.audio = AudioTrack::from_sequence_header(AAC);
+        recorded.script.audio_rate = 44_100;
+        recorded.script.time = start + seed;
+        let mut random = Random(seed);
+        for _ in 0..5 {
+            recorded.delay = random.below(900);
+            recorded.record_files(&[14 + random.below(6) as usize]);
+        }
+        let fragments = recorded.walls.len();
+        let found = ClosedFile::parse_span(&read_all(&mut span(&recorded, 0, u64::MAX)));
+        let expected = recorded.script.expected_of(0..fragments);
+        assert!(tracks(found) == tracks(expected), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_stream_that_began_anew_between_two_files_follows_by_the_wall_clock() {
+    let mut recorded = Recorded::new(16);
+    recorded.record_files(&[8]);
+    let [before, after] = [recorded.script.time, 5_000];
+    recorded.script.time = after;
+    recorded.delay = before - after;
+    recorded.record_files(&[8]);
+    let found = ClosedFile::parse_span(&read_all(&mut span(&recorded, 0, u64::MAX)));
+    let expected = recorded.script.expected_of(0..8).video;
+    let first = expected.last().unwrap().time + 40;
+    assert_eq!(found.video[expected.len()].time, first);
 }
 
 #[test]

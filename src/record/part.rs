@@ -1,0 +1,147 @@
+//! A file that isn't closed, whatever its format: `NAME.part`.
+
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+
+use super::WallMillis;
+use super::disk::{Disk, DiskFile};
+use super::extent::Extent;
+
+/// The least and the most space that is set aside for a file, in bytes.
+const ALLOCATED: (u64, u64) = (4 << 20, 512 << 20);
+
+/// Returns the name of a file as long as it is open: `NAME.mp4.part`.
+pub fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    name.into()
+}
+
+/// A file that grows by fragments. If it is dropped, it stays as it is, to be [repaired](repair).
+pub(super) struct Part {
+    pub(super) file: Box<dyn DiskFile>,
+    /// The name that the file gets at the close.
+    pub(super) path: PathBuf,
+    /// What has been written. Everything up to its length are whole fragments.
+    pub(super) extent: Extent,
+    /// The length at the last sync.
+    pub(super) synced_to: u64,
+    /// Whether something lies behind the last whole fragment.
+    pub(super) has_rest: bool,
+    /// The length up to which space was set aside.
+    allocated: u64,
+}
+
+impl Part {
+    /// Creates the file that will be `path`, and writes what precedes the fragments. `AlreadyExists` if
+    /// there is a file that will be `path`; whether `path` is taken is for the caller to check.
+    ///
+    /// `expected_len` is the length of the file before, in bytes: so much and a tenth more is set aside.
+    pub(super) fn begin(
+        disk: &dyn Disk,
+        path: &Path,
+        head: &[u8],
+        wall: WallMillis,
+        expected_len: u64,
+    ) -> io::Result<Part> {
+        let name = part_of(path);
+        let mut file = disk.create(&name)?;
+        let expected_len = expected_len.saturating_add(expected_len / 10);
+        let allocated = expected_len.clamp(ALLOCATED.0, ALLOCATED.1);
+        // Without space set aside, recording goes on: the first write that fails will say why.
+        let _ = file.allocate(allocated);
+        let written = file.write_at(0, &[IoSlice::new(head)]);
+        if let Err(error) = written.and_then(|()| file.sync()) {
+            drop(file);
+            let _ = disk.remove(&name);
+            return Err(error);
+        }
+        let len = head.len() as u64;
+        Ok(Part {
+            file,
+            path: path.to_owned(),
+            extent: Extent {
+                len,
+                from: wall,
+                to: wall,
+                ..Extent::default()
+            },
+            synced_to: len,
+            has_rest: false,
+            allocated,
+        })
+    }
+
+    /// Cuts the file back to its last whole fragment.
+    pub(super) fn cut_rest(&mut self) -> io::Result<()> {
+        if self.has_rest {
+            self.file.truncate(self.extent.len)?;
+            let _ = self.file.allocate(self.allocated);
+            self.has_rest = false;
+        }
+        Ok(())
+    }
+
+    /// Returns when everything that was appended is on the disk.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        self.file.sync()?;
+        self.synced_to = self.extent.len;
+        Ok(())
+    }
+
+    /// Completes the file, and gives it its name. `None` if there was nothing in it: it is removed.
+    pub(super) fn close(
+        mut self,
+        disk: &dyn Disk,
+        complete: &mut dyn FnMut(&mut dyn DiskFile, Extent) -> io::Result<Extent>,
+    ) -> io::Result<Option<Extent>> {
+        let name = part_of(&self.path);
+        let is_empty = self.extent.fragments == 0;
+        if !is_empty {
+            self.extent = complete(self.file.as_mut(), self.extent)?;
+        }
+        drop(self.file);
+        if is_empty {
+            disk.remove(&name)?;
+            return Ok(None);
+        }
+        disk.rename(&name, &self.path)?;
+        Ok(Some(self.extent))
+    }
+}
+
+/// What has become of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repaired {
+    /// It is closed, and has its final name.
+    Closed(Extent),
+    /// There was nothing in it, so it was removed.
+    Removed,
+}
+
+/// A function that closes a file with everything in it that is whole; `None` if that is nothing.
+pub type RepairFile = fn(&mut dyn DiskFile) -> io::Result<Option<Extent>>;
+
+/// Closes the file `part` with everything in it that is whole, and renames it `path`. If that fails or is
+/// interrupted, it can be done again. `AlreadyExists` if that name is taken: the file is closed, and
+/// another name will do.
+pub fn repair(
+    disk: &dyn Disk,
+    part: &Path,
+    path: &Path,
+    repair_file: RepairFile,
+) -> io::Result<Repaired> {
+    let mut file = disk.reopen(part)?;
+    let extent = repair_file(file.as_mut())?;
+    drop(file);
+    match extent {
+        Some(extent) => {
+            disk.rename(part, path)?;
+            Ok(Repaired::Closed(extent))
+        }
+        None => {
+            disk.remove(part)?;
+            Ok(Repaired::Removed)
+        }
+    }
+}
