@@ -45,39 +45,37 @@ pub(super) fn run(store: &Arc<Store>, server: &Weak<Shared>) {
 }
 
 fn log(dir: &Path, event: Event) {
-    match event {
+    let dir = dir.display();
+    let (path, what) = match event {
         Event::Listed {
             files,
             bytes,
             ignored,
         } => {
             let size = Tenths(bytes / 1_000_000);
-            let dir = dir.display();
-            log::info!("recordings: {files} files in {dir}, {size} GB; {ignored} other files");
+            return log::info!(
+                "recordings: {files} files in {dir}, {size} GB; {ignored} other files"
+            );
         }
         Event::State { from, to, error } => {
             let why = error.map(|error| format!(": {error}")).unwrap_or_default();
-            if to == DiskState::Fine {
-                log::info!(
-                    "recordings: the disk is fine again, it was \"{}\"",
-                    from.name()
-                );
-            } else {
-                let (dir, state) = (dir.display(), to.name());
-                log::warn!("recordings: {dir} can't be used: {state}{why}");
+            if to != DiskState::Fine {
+                let state = to.name();
+                return log::warn!("recordings: {dir} can't be used: {state}{why}");
             }
+            let from = from.name();
+            return log::info!("recordings: the disk is fine again, it was \"{from}\"");
         }
         Event::Removed(oldest) => {
             let path = path(&oldest.stream, oldest.name);
-            log::debug!("recordings: removed the oldest, {}", path.display());
+            return log::debug!("recordings: removed the oldest, {}", path.display());
         }
-        Event::Vanished(path) => log::info!("recordings: {} is gone", path.display()),
-        Event::Repaired(path) => {
-            log::info!("recordings: repaired {} after a crash", path.display());
+        Event::Failed(path, error) => {
+            return log::warn!("recordings: {}: {error}", path.display());
         }
-        Event::RemovedEmpty(path) => {
-            log::info!("recordings: removed {}, nothing was in it", path.display());
-        }
-        Event::Failed(path, error) => log::warn!("recordings: {}: {error}", path.display()),
-    }
+        Event::Vanished(path) => (path, "is gone"),
+        Event::Repaired(path) => (path, "was repaired after a crash"),
+        Event::RemovedEmpty(path) => (path, "was removed: nothing was in it"),
+    };
+    log::info!("recordings: {} {what}", path.display());
 }
