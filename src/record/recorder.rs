@@ -308,7 +308,11 @@ impl Recorder {
                 return self.lose_cut(false);
             }
             if let Err(error) = self.begin(time, now, wall) {
-                self.lose_cut(false);
+                // The disk's fault, so the cut waits for the disk. Otherwise it may be the cut's.
+                self.has_cut = DiskState::of(&error) != DiskState::Failing;
+                if !self.has_cut {
+                    self.lose_cut(false);
+                }
                 return self.fail(&error, clock);
             }
         }
