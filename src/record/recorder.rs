@@ -35,6 +35,9 @@ const BEHIND: Millis = 10_000;
 /// before, in ms. Otherwise it is begun so much later.
 const RETRY: Millis = 30_000;
 
+/// The same for a disk that is full, which is looked at more often: memory may not last any longer.
+const RETRY_FULL: Millis = 10_000;
+
 /// The length of a file, in bytes, after which the next one begins: FAT ends at 4 GiB.
 const MAX_LEN: u64 = 3_900_000_000;
 
@@ -302,7 +305,11 @@ impl Recorder {
                 return self.lose_cut(false);
             }
             if let Err(error) = self.begin(time, now, wall) {
-                self.lose_cut(false);
+                // The disk's fault, so the cut waits for the disk. Otherwise it may be the cut's.
+                self.has_cut = DiskState::of(&error) != DiskState::Failing;
+                if !self.has_cut {
+                    self.lose_cut(false);
+                }
                 return self.fail(&error, clock);
             }
         }
@@ -487,7 +494,8 @@ impl Recorder {
         self.failed = When::at(now);
         // One file may fail by itself; two in a row are the disk.
         if last.is_some() || state != DiskState::Failing {
-            self.retry = When::at(now + RETRY);
+            let is_full = state == DiskState::Full;
+            self.retry = When::at(now + if is_full { RETRY_FULL } else { RETRY });
             self.report.state = state.recording().unwrap_or_default();
             self.store.catalog().condition.report_trouble(state);
         }

@@ -4,6 +4,7 @@
 mod common;
 
 mod access;
+mod beginning;
 mod disks;
 mod ffmpeg;
 mod files;
