@@ -4,9 +4,15 @@
 mod common;
 
 mod access;
+#[allow(dead_code)]
+#[path = "../browser/chromium.rs"]
+mod chromium;
 mod ffmpeg;
 mod files;
+mod matrix;
+mod players;
 mod playlists;
+mod sources;
 mod sparse;
 
 use std::net::SocketAddr;
