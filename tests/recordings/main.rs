@@ -5,13 +5,19 @@ mod common;
 
 mod access;
 mod beginning;
+#[allow(dead_code)]
+#[path = "../browser/chromium.rs"]
+mod chromium;
 mod disks;
 mod ffmpeg;
 mod files;
 mod kills;
 mod long_spans;
+mod matrix;
 mod movie;
+mod players;
 mod playlists;
+mod sources;
 mod sparse;
 
 use std::net::SocketAddr;
