@@ -51,7 +51,10 @@ fn a_day_is_planned_and_sent_with_flat_memory() {
     let server = Brooklet::start(&arguments);
     let address = server.http_address();
     wait_until("the recordings are listed", SOON, || {
-        !list(address, "")["recordings"].as_array().unwrap().is_empty()
+        !list(address, "")["recordings"]
+            .as_array()
+            .unwrap()
+            .is_empty()
     });
     for seconds in [FILE, 3_600, DAY] {
         forget(&dir.join("live").join("door"));
