@@ -2,7 +2,7 @@
 //
 // Names and texts come from strangers: they enter the document as text only.
 
-import { encode, inQuery, keys, play, root, rtmp, start } from './player.js';
+import { encode, inQuery, keys, play, query, root, rtmp, start } from './player.js';
 
 /** A clone would belong to a document where WebKit plays nothing. */
 export const copy = id => document.importNode(document.getElementById(id).content.firstElementChild, true);
@@ -87,7 +87,7 @@ export function open(parent, name, stopped, begin = (video, say) => play(video, 
     help.textContent = '';
     if (kind === 'urls') addUrls(help, name);
     if (kind === 'key') help.append(copy('key'));
-    if (kind && kind.name) add(help, 'a', kind.name).href = kind.url;
+    if (/[/]/.test(kind)) add(help, 'a', kind.split('/').pop()).href = root + kind.slice(1) + query;
   });
   video.setAttribute('aria-label', name);
   video.onvolumechange = () => put(sound, video.muted ? 'Sound on' : 'Sound off');

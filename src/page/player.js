@@ -49,11 +49,11 @@ export const query = inQuery([...others, ...keys, ['challenge', 'off']]);
 /** rtmp://HOST[:PORT], once the server was asked for its streams. */
 export let rtmp = '';
 
-export async function ask(what, more = '') {
+export async function ask(what) {
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), 8000);
   try {
-    const answer = await fetch(`${root}api/v1/${what}${query}${more}`, { cache: 'no-store', signal: abort.signal });
+    const answer = await fetch(`${root}api/v1/${what}${query}`, { cache: 'no-store', signal: abort.signal });
     return answer.ok ? await answer.json() : null;
   } catch (_) {
     return null;

@@ -1,7 +1,7 @@
 // The recordings of a stream: a player, a day as a time line, and an hour of it. The address says which:
 // #recordings, #2026-11-28 (a day here) or #2026-11-28T11:30:00.000Z.
 
-import { TEXTS, aKey, ask, encode, isGtk, query, sleep, start, streams } from './player.js';
+import { TEXTS, aKey, ask, isGtk, query, sleep, start, streams } from './player.js';
 import { add, copy, format, open, pathOf, put, showRecording } from './parts.js';
 
 const MINUTE = 60000;
@@ -156,11 +156,7 @@ export function past(main, name) {
             else jump();
             return start(video);
           }
-          if (answer.status === 415) {
-            const all = await ask('recordings', `&stream=${encode(name)}&from=${Math.ceil(from)}`);
-            const { name: file } = (all && all.recordings[0].files[0]) || {};
-            return say('Recorded as FLV, for other players:', file && { name: file, url: `${pathOf(`recordings/${name}/${file}`)}${query}` });
-          }
+          if (answer.status === 415) return say('Recorded as FLV, for other players:', text.trim().split(': ')[1]);
           if (/40[13]/.test(answer.status)) say(`The recordings of ${name} want ${aKey}.`, 'key');
           else say(`${text.trim()}. Trying again …`);
         } catch (_) {

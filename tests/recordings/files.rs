@@ -118,11 +118,11 @@ fn append(writer: &mut Mp4Writer, time: u64, [keyframe, other, audio_len]: Lens)
 }
 
 /// Writes a file that has nothing but a length.
-pub(crate) fn write_sparse(folder: &Path, stream: &str, len: u64) -> String {
+pub(crate) fn write_sparse(folder: &Path, stream: &str, len: u64, format: Format) -> String {
     let disk = OsDisk::new(folder.to_owned(), std::process::id());
     disk.claim().unwrap();
     let key = StreamKey::new("", stream).unwrap();
-    let name = FileName::dated(START, Format::Mp4);
+    let name = FileName::dated(START, format);
     let path = folder.join(path(&key, name));
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let file = File::create(path).unwrap();

@@ -23,6 +23,7 @@ mod sparse;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use brooklet::record::name::Format;
 use brooklet::{Config, Server};
 use common::http::{Answer, HttpClient};
 use common::random::Random;
@@ -290,6 +291,23 @@ fn what_is_not_there_is_refused_with_a_reason() {
     let mut client = HttpClient::connect(door.address);
     client.request("DELETE", &door.url(0), "");
     assert_eq!(client.answer().status, 405);
+}
+
+#[test]
+fn flv_has_no_spans_and_the_reason_names_a_file() {
+    let dir = TempDir::new();
+    let name = files::write_sparse(dir.path(), "live/the door", 1_000, Format::Flv);
+    let server = start(dir.path(), 1, |_| {});
+    let address = server.http_addresses()[0];
+    for form in ["mp4", "m3u8"] {
+        let target = format!("/recordings/live/the%20door.{form}?from={START}");
+        let answer = get(address, &target, "");
+        assert_eq!(answer.status, 415, "{}", answer.text());
+        let text = answer.text();
+        let (_, path) = text.trim().split_once(": ").unwrap();
+        assert_eq!(path, format!("/recordings/live/the%20door/{name}"));
+        assert_eq!(get(address, path, "").status, 200);
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ const GIB: u64 = 1 << 30;
 #[test]
 fn a_file_that_is_cut_while_it_is_sent_ends_the_connection() {
     let dir = TempDir::new();
-    let name = files::write_sparse(dir.path(), "live/door", 64 << 20);
+    let name = files::write_sparse(dir.path(), "live/door", 64 << 20, Format::Mp4);
     let server = start(dir.path(), 1, |_| {});
     let mut client = HttpClient::connect(server.http_addresses()[0]);
     let target = format!("/recordings/live/door/{name}");
@@ -29,7 +29,7 @@ fn a_file_that_is_cut_while_it_is_sent_ends_the_connection() {
 fn memory_is_flat_while_four_gigabytes_are_sent() {
     let dir = TempDir::new();
     let len = 4 * GIB + 5;
-    let name = files::write_sparse(dir.path(), "live/door", len);
+    let name = files::write_sparse(dir.path(), "live/door", len, Format::Mp4);
     let folder = dir.path().to_str().unwrap();
     let arguments = [
         "--record",

@@ -83,8 +83,8 @@ pub(super) struct Part {
 pub enum NoPlan {
     /// Nothing was recorded.
     Nothing,
-    /// It was recorded as FLV.
-    Flv,
+    /// It was recorded as FLV, in this file and perhaps more.
+    Flv(FileName),
     /// There are more than [`MAX_FILES`] files.
     TooManyFiles,
     /// There is no memory for the plan.
@@ -116,7 +116,7 @@ pub fn plan(
         if entry.name.format() != Format::Mp4 {
             match plan {
                 Some(_) => break,
-                None => return Err(NoPlan::Flv),
+                None => return Err(NoPlan::Flv(entry.name)),
             }
         }
         let Some(file) = FileBody::open(recordings, stream, entry.name)? else {

@@ -99,11 +99,7 @@ impl PlaylistSpan {
             Ok(())
         })?;
         let Some(end) = end else {
-            return Err(if walk.is_flv {
-                NoPlan::Flv
-            } else {
-                NoPlan::Nothing
-            });
+            return Err(walk.flv.map_or(NoPlan::Nothing, NoPlan::Flv));
         };
         let is_awaited = end + NEXT_FILE > now;
         Ok(Survey {
@@ -162,7 +158,7 @@ impl PlaylistSpan {
         {
             name = Some(entry.name);
             if entry.name.format() != Format::Mp4 {
-                walk.is_flv = true;
+                walk.flv.get_or_insert(entry.name);
                 continue;
             }
             if let Some(file) = FileBody::open(&self.recordings, &self.stream, entry.name)? {
@@ -246,8 +242,8 @@ struct Walk {
     has_begun: bool,
     /// Whether the last file may get more segments of the span.
     is_open: bool,
-    /// Whether there is a file that HLS can't have.
-    is_flv: bool,
+    /// The first file that HLS can't have.
+    flv: Option<FileName>,
 }
 
 impl Segment {

@@ -233,7 +233,7 @@ fn what_cannot_be_played_as_a_span_has_a_reason() {
     recordings.list().close(key, name, len, to, to);
     assert!(matches!(
         try_span(&recorded, end + 5_000, to),
-        Err(NoPlan::Flv)
+        Err(NoPlan::Flv(_))
     ));
 }
 

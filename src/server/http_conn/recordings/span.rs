@@ -165,11 +165,14 @@ fn times(exchange: &Exchange<'_>) -> Answer<[WallMillis; 2]> {
 fn refusal(exchange: &Exchange<'_>, key: &StreamKey, why: NoPlan) -> Box<Response> {
     match why {
         NoPlan::Nothing => not_recorded(key),
-        NoPlan::Flv => Response::text(
-            Status::UnsupportedMediaType,
-            "recorded as FLV, which is only there as whole files: /recordings/APP/NAME/FILE",
-        )
-        .into(),
+        NoPlan::Flv(file) => {
+            let stream = percent::encode(key.as_str());
+            // The page takes the path from behind the colon.
+            let text = format!(
+                "recorded as FLV, which is only there as whole files: /recordings/{stream}/{file}"
+            );
+            Response::text(Status::UnsupportedMediaType, &text).into()
+        }
         NoPlan::TooManyFiles => bad(&format!(
             "there are more than {MAX_FILES} files in that time"
         )),
