@@ -52,7 +52,7 @@ impl FlvWriter {
     /// file that begins with `cut`. `AlreadyExists` if there is such a file; whether there is a
     /// closed file under that name is for the caller to check.
     ///
-    /// `expected_len` is the length of the file before, in bytes: so much and a tenth more is set aside.
+    /// `aside` bytes are set aside for it.
     /// `expected_duration` in ms is for how long there is room in the index of keyframes; after that there is one for
     /// every second keyframe, and so on.
     pub fn begin(
@@ -60,7 +60,7 @@ impl FlvWriter {
         path: &Path,
         cut: &Cut,
         wall: WallMillis,
-        expected_len: u64,
+        aside: u64,
         expected_duration: Millis,
     ) -> io::Result<FlvWriter> {
         // Files begin at the first keyframe after a full period, so they may be longer.
@@ -70,7 +70,7 @@ impl FlvWriter {
             None => 0,
         };
         let (head, bytes) = Head::of(cut, capacity);
-        let part = Part::begin(disk, path, &bytes, wall, expected_len)?;
+        let part = Part::begin(disk, path, &bytes, wall, aside)?;
         let media = |sample: &&CutSample| sample.kind.medium().is_some();
         let timestamps = cut.samples.iter().filter(media).map(|s| s.timestamp);
         let first = timestamps.clone().next().unwrap_or(0);

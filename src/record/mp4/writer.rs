@@ -39,19 +39,19 @@ impl Mp4Writer {
     /// `AlreadyExists` if there is such a file; whether there is a closed file under that name is for
     /// the caller to check.
     ///
-    /// `expected_len` is the length of the file before, in bytes: so much and a tenth more is set aside.
+    /// `aside` bytes are set aside for it.
     pub fn begin(
         disk: &dyn Disk,
         path: &Path,
         presentation: &Presentation,
         wall: WallMillis,
-        expected_len: u64,
+        aside: u64,
     ) -> io::Result<Mp4Writer> {
         let mut head = presentation.file_head();
         let link = (wall as u32).to_be_bytes();
         let place = head.iter_mut().skip(LINK_AT as usize);
         place.zip(link).for_each(|(to, byte)| *to = byte);
-        let part = Part::begin(disk, path, &head, wall, expected_len)?;
+        let part = Part::begin(disk, path, &head, wall, aside)?;
         let audio = presentation.audio.as_ref();
         Ok(Mp4Writer {
             part,

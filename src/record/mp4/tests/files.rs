@@ -208,9 +208,9 @@ fn a_long_fragment_is_written_in_pieces_of_256_kib() {
 fn space_is_set_aside_and_given_back() {
     let disk = SimDisk::new();
     let path = Path::new(NAME);
-    for (expected, allocated) in [(0, 4), (100 << 20, 110), (9 << 30, 512)] {
-        let writer = Mp4Writer::begin(&disk, path, &presentation(), WALL, expected).unwrap();
-        assert_eq!(disk.allocated(part()), allocated << 20);
+    for aside in [0, 4 << 20, 110 << 20] {
+        let writer = Mp4Writer::begin(&disk, path, &presentation(), WALL, aside).unwrap();
+        assert_eq!(disk.allocated(part()), aside);
         assert!(writer.close(&disk).unwrap().is_none());
         assert!(disk.paths().is_empty());
     }
