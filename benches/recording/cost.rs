@@ -16,8 +16,7 @@ use crate::{Options, STREAMS, figures};
 /// How many times as fast as in real time streams are published.
 const SPEED: u32 = 10;
 /// Synced every second at this speed, a stream has written what it writes in 10 s in real time.
-/// There is memory for what waits for a sync.
-const SETTINGS: &str = "--memory 256M --record-sync 1s";
+const RECORD: &str = "--record-sync 1s";
 const SYNCED_LEN: u64 = 5_000_000;
 const BLOCK_LEN: usize = 256 * 1024;
 /// The time after which a recorder has written what is complete.
@@ -112,7 +111,7 @@ fn print(names: &[&str], costs: [Vec<f64>; 4], amplifications: Vec<f64>) -> Resu
 /// Runs a server for as long as a window is.
 fn record(options: &Options, disk: &TestDisk, is_on: bool) -> Result<Run, String> {
     let folder = disk.fresh("cost")?;
-    let command = options.command(is_on.then_some(&*folder), SETTINGS);
+    let command = options.command(is_on.then_some(&*folder), RECORD);
     let device = disk.written();
     let mut server = Server::start(&command)?;
     let run = measure(options, &server, &folder);

@@ -171,17 +171,18 @@ fn run(options: &Options) -> Result<(), String> {
 }
 
 impl Options {
-    /// The command that starts the server, with a folder for recordings and more options.
+    /// The command that starts the server, with a folder for recordings, and more options if there is one.
+    /// There is memory for what waits for a sync at several times the usual rate.
     fn command(&self, record: Option<&Path>, more: &str) -> Vec<String> {
         let limits = "--rtmp {address} --http {http_address} --log warn --max-connections 1024 \
-                  --max-per-address 1024 --max-connect-rate 100000";
+                      --max-per-address 1024 --max-connect-rate 100000 --memory 256M";
         let mut command = vec![self.program.clone()];
         command.extend(limits.split_whitespace().map(str::to_owned));
         if let Some(folder) = record {
             command.extend(["--record".into(), folder.to_string_lossy().into_owned()]);
             command.extend(["--record-free".into(), "off".into()]);
+            command.extend(more.split_whitespace().map(str::to_owned));
         }
-        command.extend(more.split_whitespace().map(str::to_owned));
         command
     }
 }

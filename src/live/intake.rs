@@ -140,6 +140,7 @@ impl Intake {
         self.publish = Publish::default();
         self.eras.close();
         self.clock.begin_publish();
+        self.media_clock.begin();
         self.arrivals.begin_publish(now);
     }
 

@@ -1,7 +1,7 @@
 // The page: what is live; one player alone, at APP/NAME below that.
 
 import { TEXTS, aKey, ask, query, root, rtmp, streams } from './player.js';
-import { add, addField, addUrls, copy, open, pathOf, plural, put, showRecording, toRecordings, withKey } from './parts.js';
+import { add, addField, addUrls, copy, format, open, pathOf, plural, put, showRecording, toRecordings, withKey } from './parts.js';
 
 const [main, state, kept, locked, publish] = ['main', 'header p', '#kept', 'section', '#publish'].map(s => document.querySelector(s));
 const cards = new Map(); // by name
@@ -29,7 +29,7 @@ function makeCard(name) {
 
   card.update = (stream, disk) => {
     // By this machine's clock: the server may have none.
-    if (since !== stream.since) begun = new Date(Date.now() - stream.uptime_s * 1000).toLocaleString([], { dateStyle: 'short', timeStyle: 'short' });
+    if (since !== stream.since) begun = format(Date.now() - stream.uptime_s * 1000, { dateStyle: 'short', timeStyle: 'short' });
     since = stream.since;
     put(facts, describe(stream, begun));
     showRecording(recording, stream, disk, recorded);
@@ -48,7 +48,6 @@ function makeCard(name) {
   return card;
 }
 
-/** "H.264 1280×720 29.97 fps · AAC 48 kHz stereo · 2.5 Mbit/s …" */
 function describe({ is_live, video: v, audio: a, kbit_s_in: rate, viewers }, begun) {
   const facts = is_live ? [] : ['waiting for its publisher'];
   if (v) facts.push(v.codec + (v.width ? ` ${v.width}×${v.height}` : '') + (v.frame_rate ? ` ${v.frame_rate} fps` : ''));

@@ -2,15 +2,15 @@
 //
 // Names and texts come from strangers: they enter the document as text only.
 
-import { encode, inQuery, keys, play, root, rtmp } from './player.js';
+import { encode, inQuery, keys, play, root, rtmp, start } from './player.js';
 
 /** A clone would belong to a document where WebKit plays nothing. */
 export const copy = id => document.importNode(document.getElementById(id).content.firstElementChild, true);
 export const pathOf = name => root + name.split('/').map(encode).join('/');
 /** As one word for a shell. */
 const quote = text => (/^[\p{L}\p{N}.:/?=%@+,_~\[\]-]*$/u.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`);
-/** Behind URLs that are copied. */
 export const withKey = inQuery(keys);
+export const format = (moment, options) => new Date(moment).toLocaleString([], options);
 export const plural = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
 
 export function add(parent, tag, text) {
@@ -30,7 +30,7 @@ export function showRecording(element, { name, recording }, disk, recorded) {
   const runs = isFine && /^(recording|behind)$/.test(state);
   let words = isFine ? state && `Recording${runs ? '' : `: ${state}`}` : `Not recording: the disk is ${disk.state.replace('disk ', '')}`;
   const from = isFine ? since : disk.since;
-  if (from) words += ` since ${new Date(from).toLocaleString([], { timeStyle: 'short' })}`;
+  if (from) words += ` since ${format(from, { timeStyle: 'short' })}`;
   if (runs) words += ` · ${(bytes / 1e9).toFixed(1)} GB today${gaps ? ` · ${plural(gaps, 'gap')}` : ''}`;
   if (state === 'behind') words += ` · ${behind} s behind`;
   put(text, words || '');
@@ -45,7 +45,6 @@ export function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Adds a field whose text can be copied. */
 export function addField(parent, name, text) {
   const field = copy('url');
   const [label, input, button] = field.children;
@@ -88,6 +87,7 @@ export function open(parent, name, stopped, begin = (video, say) => play(video, 
     help.textContent = '';
     if (kind === 'urls') addUrls(help, name);
     if (kind === 'key') help.append(copy('key'));
+    if (kind && kind.name) add(help, 'a', kind.name).href = kind.url;
   });
   video.setAttribute('aria-label', name);
   video.onvolumechange = () => put(sound, video.muted ? 'Sound on' : 'Sound off');
@@ -95,7 +95,7 @@ export function open(parent, name, stopped, begin = (video, say) => play(video, 
     const muted = !video.muted;
     for (const other of document.querySelectorAll('video')) other.muted = true;
     video.muted = muted;
-    video.play().catch(() => {});
+    start(video);
   };
   video.onclick = () => (video.paused ? video.play() : sound.onclick());
   full.hidden = !document.fullscreenEnabled && !video.webkitEnterFullscreen;

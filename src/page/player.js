@@ -6,12 +6,12 @@
 const Source = self.MediaSource || self.ManagedMediaSource;
 const HLS = 'application/vnd.apple.mpegurl';
 /** Its pictures are late, and changes of speed stop it at times. */
-const isGtk = /Linux(?!.*Chrom).*Safari/.test(navigator.userAgent);
+export const isGtk = /Linux(?!.*Chrom).*Safari/.test(navigator.userAgent);
 const minTarget = isGtk ? 1 : 0.4;
 const now = () => performance.now() / 1000;
+export const start = video => video.play().catch(() => {});
 export const sleep = seconds => new Promise(done => setTimeout(done, seconds * 1000));
 
-/** Reasons of an end that speak for themselves. */
 export const TEXTS = {
   lost: 'The connection was lost. Reconnecting …',
   broken: 'The picture cannot be decoded. Trying again …',
@@ -20,7 +20,6 @@ export const TEXTS = {
   503: 'The server is full. Trying again …',
 };
 
-/** The URL of the list. */
 export const root = location.origin + new URL('..', import.meta.url).pathname;
 
 /** And what shells would take for theirs. */
@@ -47,15 +46,14 @@ export const aKey = keys.length ? 'another key' : 'a key';
 /** Behind all URLs that are fetched. The page asks for the key, not the browser. */
 export const query = inQuery([...others, ...keys, ['challenge', 'off']]);
 
-/** rtmp://HOST[:PORT] of the server, once it was asked for its streams. */
+/** rtmp://HOST[:PORT], once the server was asked for its streams. */
 export let rtmp = '';
 
-/** What the server's API says, or null. */
-export async function ask(what) {
+export async function ask(what, more = '') {
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), 8000);
   try {
-    const answer = await fetch(`${root}api/v1/${what}${query}`, { cache: 'no-store', signal: abort.signal });
+    const answer = await fetch(`${root}api/v1/${what}${query}${more}`, { cache: 'no-store', signal: abort.signal });
     return answer.ok ? await answer.json() : null;
   } catch (_) {
     return null;
@@ -78,7 +76,7 @@ export async function streams() {
 export function play(video, path, name, say) {
   let end;
   let isStopped = false;
-  const resume = () => document.hidden || video.play().catch(() => {});
+  const resume = () => document.hidden || start(video);
   // A browser may keep the page, and the connection without reading from it.
   const leave = () => end('lost');
   const find = list => list && list.streams.find(s => s.name === name);
@@ -167,7 +165,6 @@ const session = (video, path, isSocket, off, say, atStop, find) => new Promise(r
   };
   atStop(over);
 
-  /** Later types announce an init segment, which is appended like everything. */
   function begin(type) {
     if (hasBegun || isOver) return;
     // As Safari, and others, call them.
@@ -213,10 +210,9 @@ const session = (video, path, isSocket, off, say, atStop, find) => new Promise(r
     };
     video.disableRemotePlayback = true; // or a ManagedMediaSource stays closed
     video.src = source;
-    video.play().catch(() => {}); // watch() sees it
+    start(video); // watch() sees it
   }
 
-  /** By the browser's own means; without them it's over. */
   function hls(why) {
     abort.abort();
     if (socket) socket.onclose = socket.close();

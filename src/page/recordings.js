@@ -1,8 +1,8 @@
 // The recordings of a stream: a player, a day as a time line, and an hour of it. The address says which:
 // #recordings, #2026-11-28 (a day here) or #2026-11-28T11:30:00.000Z.
 
-import { TEXTS, aKey, ask, query, sleep, streams } from './player.js';
-import { add, copy, open, pathOf, put, showRecording } from './parts.js';
+import { TEXTS, aKey, ask, encode, isGtk, query, sleep, start, streams } from './player.js';
+import { add, copy, format, open, pathOf, put, showRecording } from './parts.js';
 
 const MINUTE = 60000;
 const HOUR = 60 * MINUTE;
@@ -13,7 +13,6 @@ function midnight(moment, days = 0) {
   return +new Date(date.getFullYear(), date.getMonth(), date.getDate() + days);
 }
 const dayOf = moment => '#' + new Date(moment).toLocaleDateString('sv');
-const format = (moment, options) => new Date(moment).toLocaleString([], options);
 
 /** Shows the recordings of `name` in `main`; returns a function to call when the address has changed. */
 export function past(main, name) {
@@ -135,7 +134,6 @@ export function past(main, name) {
     let begun; // the moment at which the video begins, once it is known
     let turn = 0;
     const wall = () => (begun ? begun + video.currentTime * 1000 : wanted);
-    const resume = () => video.play().catch(() => {});
 
     async function load(moment) {
       const mine = ++turn;
@@ -152,8 +150,16 @@ export function past(main, name) {
           if (answer.ok) {
             begun = Date.parse(answer.headers.get('recording-from'));
             video.src = url(from, Date.parse(answer.headers.get('recording-to')) - 10);
-            video.currentTime = Math.max(0, from - begun) / 1000;
-            return resume();
+            const jump = () => (video.currentTime = Math.max(0, from - begun) / 1000);
+            // Before it has decoders, a jump hangs WebKitGTK.
+            if (isGtk) video.onloadeddata = jump;
+            else jump();
+            return start(video);
+          }
+          if (answer.status === 415) {
+            const all = await ask('recordings', `&stream=${encode(name)}&from=${Math.ceil(from)}`);
+            const { name: file } = (all && all.recordings[0].files[0]) || {};
+            return say('Recorded as FLV, for other players:', file && { name: file, url: `${pathOf(`recordings/${name}/${file}`)}${query}` });
           }
           if (/40[13]/.test(answer.status)) say(`The recordings of ${name} want ${aKey}.`, 'key');
           else say(`${text.trim()}. Trying again …`);
@@ -167,10 +173,11 @@ export function past(main, name) {
       const second = (moment - begun) / 1000;
       if (!(begun && second >= 0 && second < video.duration)) return load(moment);
       video.currentTime = second;
-      resume();
+      start(video);
     };
     video.onwaiting = () => say('Loading …');
-    video.onplaying = () => say('');
+    // WebKitGTK doesn't always say that it plays again.
+    video.onplaying = video.ontimeupdate = () => begun && say('');
     video.onended = () => (isLive && isGrowing && Date.now() - wall() < 10000 ? live.click() : load(wall() + 100));
     video.onerror = () => {
       // 2: the connection broke.
@@ -181,7 +188,7 @@ export function past(main, name) {
     shown = { seek, wall };
     return () => {
       turn++;
-      video.onerror = video.onended = null;
+      video.onerror = video.onended = video.ontimeupdate = null;
       video.removeAttribute('src');
       video.load();
     };

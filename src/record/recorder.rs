@@ -300,10 +300,10 @@ impl Recorder {
         }
         if self.file.is_none() {
             if !self.cut.is_start {
-                return self.lose_cut();
+                return self.lose_cut(false);
             }
             if let Err(error) = self.begin(time, now, wall) {
-                self.lose_cut();
+                self.lose_cut(false);
                 return self.fail(&error, clock);
             }
         }
@@ -406,9 +406,9 @@ impl Recorder {
                 self.report.state = RecordingState::Recording;
                 self.note_growth(wall);
             }
-            Err(AppendError::Evicted) => self.lose_cut(),
+            Err(AppendError::Evicted) => self.lose_cut(true),
             Err(AppendError::Disk(error)) => {
-                self.lose_cut();
+                self.lose_cut(false);
                 self.fail(&error, clock);
             }
         }
@@ -503,23 +503,24 @@ impl Recorder {
             return;
         }
         self.report.missed_messages += missed;
-        self.note_gap();
+        self.note_gap(true);
     }
 
-    /// Notes that the cut won't be in any file.
-    fn lose_cut(&mut self) {
+    /// Notes that the cut won't be in any file; `is_slow` if that is because the disk is slow.
+    fn lose_cut(&mut self, is_slow: bool) {
         let lost = self.cut.samples.len() as u64;
         if let Some(place) = &mut self.place {
             place.note_lost(&self.cut);
         }
         if lost > 0 && self.file.is_some() {
-            self.note_gap();
+            self.note_gap(is_slow);
         }
     }
 
-    fn note_gap(&mut self) {
+    fn note_gap(&mut self, is_slow: bool) {
         self.report.gaps += u64::from(!self.is_in_gap);
-        if !std::mem::replace(&mut self.is_in_gap, true) {
+        // Of a failure, the log says more.
+        if !std::mem::replace(&mut self.is_in_gap, true) && is_slow {
             log::warn!(
                 "{}: a gap in the recording: the disk is too slow for the memory that there is",
                 self.stream.key()

@@ -88,7 +88,7 @@ fn a_click_on_the_time_line_plays_what_was_there_and_gaps_are_skipped() {
 
     // A closed file.
     let place = watched.evaluate(
-        "(box => ({ x: box.x + box.width * (Date.now() - 22000) % 3600000 / 3600000, y: box.y + 9 }))\
+        "(box => ({ x: box.x + box.width * ((Date.now() - 22000) % 3600000) / 3600000, y: box.y + 9 }))\
          (document.querySelectorAll('.line')[1].getBoundingClientRect())",
     );
     let clicked = Instant::now();

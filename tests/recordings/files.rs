@@ -28,8 +28,16 @@ pub(crate) const START: WallMillis = 1_795_865_400_000;
 /// The duration of a fragment in ms.
 pub(crate) const FRAGMENT: u64 = 1_000;
 
+/// The lengths in bytes of keyframes, of other frames, and of frames of audio.
+pub(crate) type Lens = [u32; 3];
+
 /// Writes files of so many seconds each, one after another, and returns their names.
 pub(crate) fn write(folder: &Path, stream: &str, files: &[u64]) -> Vec<String> {
+    write_with(folder, stream, files, [20_000, 1_500, 300])
+}
+
+/// The same with frames of other lengths.
+pub(crate) fn write_with(folder: &Path, stream: &str, files: &[u64], lens: Lens) -> Vec<String> {
     let disk = OsDisk::new(folder.to_owned(), std::process::id());
     disk.claim().unwrap();
     let key = StreamKey::new("", stream).unwrap();
@@ -44,7 +52,7 @@ pub(crate) fn write(folder: &Path, stream: &str, files: &[u64]) -> Vec<String> {
         let writer = Mp4Writer::begin(&disk, &path, &presentation, START + time, 0);
         let mut writer = writer.unwrap();
         for _ in 0..*seconds {
-            append(&mut writer, time);
+            append(&mut writer, time, lens);
             time += FRAGMENT;
         }
         writer.close(&disk).unwrap().unwrap();
@@ -54,7 +62,7 @@ pub(crate) fn write(folder: &Path, stream: &str, files: &[u64]) -> Vec<String> {
 }
 
 /// Appends a second that begins at this time: 25 frames, and the audio beside them.
-fn append(writer: &mut Mp4Writer, time: u64) {
+fn append(writer: &mut Mp4Writer, time: u64, [keyframe, other, audio_len]: Lens) {
     let mut cut = Cut {
         is_start: true,
         ..Cut::default()
@@ -65,7 +73,7 @@ fn append(writer: &mut Mp4Writer, time: u64) {
             number: decode_time * 2,
             kind: Kind::Video,
             timestamp: 0,
-            len: if frame == 0 { 20_000 } else { 1_500 },
+            len: if frame == 0 { keyframe } else { other },
             decode_time,
             duration: 40,
             composition_time: [0, 80, 40][frame as usize % 3],
@@ -77,7 +85,7 @@ fn append(writer: &mut Mp4Writer, time: u64) {
                 number: decode_time * 2 + 1,
                 kind: Kind::Audio,
                 timestamp: 0,
-                len: 300,
+                len: audio_len,
                 decode_time: number * 1_024,
                 duration: 1_024,
                 composition_time: 0,

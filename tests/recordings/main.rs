@@ -4,8 +4,12 @@
 mod common;
 
 mod access;
+mod disks;
 mod ffmpeg;
 mod files;
+mod kills;
+mod long_spans;
+mod movie;
 mod playlists;
 mod sparse;
 

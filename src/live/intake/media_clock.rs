@@ -64,6 +64,8 @@ pub(super) struct MediaClock {
     newest: Option<(u32, u64)>,
     video: Option<VideoTime>,
     audio: Option<AudioTime>,
+    /// Whether another publisher's audio hasn't reached its own timestamps yet.
+    is_other: bool,
     /// The announced step from one video frame to the next, in ms.
     announced_step: Option<u16>,
 }
@@ -109,6 +111,12 @@ impl MediaClock {
             *newest = (timestamp, time);
         }
         time
+    }
+
+    /// Notes that another publisher has begun. The distance of its audio to the last one's is no jitter,
+    /// which would stay: audio would be early from now on.
+    pub(super) fn begin(&mut self) {
+        self.is_other = self.audio.is_some();
     }
 
     /// Notes an announced frame rate.
@@ -159,15 +167,17 @@ impl MediaClock {
             Some(last) => {
                 let time = if last.next + in_samples(LOST) < stamped {
                     stamped
-                } else if last.next + tolerance < stamped {
+                } else if last.next + tolerance < stamped || self.is_other {
                     // Less than a frame's length of silence after each frame.
-                    last.next + u64::from(samples) * 3 / 4
+                    let latest = stamped.max(last.next);
+                    (last.next + u64::from(samples) * 3 / 4).min(latest)
                 } else {
                     last.next
                 };
                 (time, last.right)
             }
         };
+        self.is_other &= time < stamped;
         if time <= stamped + tolerance {
             right = time;
         } else if time > stamped + tolerance + in_samples(BURST)
@@ -315,6 +325,22 @@ mod tests {
             assert_eq!(at(2000), time, "{frame}");
         }
         assert_eq!(at(4021), Some(96_000 + 106 * 960));
+    }
+
+    #[test]
+    fn audio_of_another_publisher_reaches_its_timestamps_soon() {
+        let mut clock = MediaClock::default();
+        clock.audio(0, 48_000, 960);
+        clock.begin();
+        let times = (0..6).map(|frame| {
+            let timed = clock.audio(70 + frame * 20, 48_000, 960).unwrap();
+            (timed.time - START * 48) / 48
+        });
+        // Silence of 15 ms after a frame, so that browsers see no gap.
+        assert_eq!(times.collect::<Vec<_>>(), [35, 70, 105, 130, 150, 170]);
+        // From now on, this is jitter.
+        let timed = clock.audio(240, 48_000, 960).unwrap();
+        assert_eq!((timed.time - START * 48) / 48, 190);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use rustix::fs::{FlockOperation, Mode, StatVfsMountFlags, flock, mkdir, rmdir, statvfs, unlink};
+use rustix::fs::{FlockOperation, Mode, flock, mkdir, rmdir, statvfs, unlink};
 use rustix::io::Errno;
 
 use super::{Disk, DiskFile, Failure, FoundFile, Space};
@@ -229,13 +229,11 @@ impl Disk for OsDisk {
             }
             return Err(error);
         }
-        if statvfs(&self.root)?
-            .f_flag
-            .contains(StatVfsMountFlags::RDONLY)
-        {
-            return Err(Errno::ROFS.into());
-        }
-        Ok(())
+        drop(claim);
+        // The flags of the file system don't tell: Linux may have found an error on it, and refuse to write
+        // to what is still mounted for writing.
+        let marker = OpenOptions::new().write(true).open(self.root.join(MARKER));
+        marker.map(drop)
     }
 
     fn claim(&self) -> io::Result<()> {

@@ -154,34 +154,36 @@ impl Chores {
         };
         self.repaired = Some((stream.clone(), name));
         let (part, path) = (part_path(&stream, name), path(&stream, name));
-        match self.mend.repair(disk, name.format(), &part, &path) {
+        let event = match self.mend.repair(disk, name.format(), &part, &path) {
             Ok(Some(found)) => {
                 lock(catalog).settle(&stream, name, found.len, found.duration);
                 tell(Event::Repaired(path));
+                return;
             }
-            Ok(None) => {
-                lock(catalog).remove(&stream, name);
-                tell(Event::RemovedEmpty(part));
-            }
+            Ok(None) => Event::RemovedEmpty(part),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 lock(catalog).remove(&stream, name);
                 free_name(disk, catalog, &stream, name, tell);
+                return;
             }
             Err(error) if error.kind() == ErrorKind::NotFound && !disk.exists(&part) => {
-                lock(catalog).remove(&stream, name);
-                tell(Event::Vanished(part));
+                Event::Vanished(part)
             }
             Err(error) => {
                 self.has_failed = true;
-                if self.failures >= MAX_FAILURES {
-                    lock(catalog).remove(&stream, name);
+                let event = Event::Failed(part, error);
+                if self.failures < MAX_FAILURES {
+                    // Said once, not each time.
+                    if self.failures == 0 {
+                        tell(event);
+                    }
+                    return;
                 }
-                // Said once, not each time.
-                if self.failures == 0 || self.failures >= MAX_FAILURES {
-                    tell(Event::Failed(part, error));
-                }
+                event
             }
-        }
+        };
+        lock(catalog).remove(&stream, name);
+        tell(event);
     }
 
     /// Ends a round of repairs, after which those that failed are tried again.

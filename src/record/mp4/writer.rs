@@ -137,7 +137,7 @@ impl Mp4Writer {
             .min()
             .unwrap_or(0);
         let zero = *self.zero.get_or_insert(time);
-        let audio_zero = (u128::from(zero) * u128::from(rate) / 1000) as u64;
+        let audio_zero = scale(zero, rate, 1000);
         let end = |track: &[CutSample]| {
             let last = track.last();
             last.map(|sample| sample.decode_time.saturating_add(sample.duration.into()))
@@ -228,5 +228,11 @@ impl Mp4Writer {
 }
 
 fn to_millis(time: u64, rate: u64) -> u64 {
-    (u128::from(time) * 1000 / u128::from(rate)) as u64
+    scale(time, 1000, rate)
+}
+
+/// Returns `time * to / from`, of which `to` and `from` have 32 bits. Dividing 128 bits would take much code.
+fn scale(time: u64, to: u64, from: u64) -> u64 {
+    let whole = (time / from).saturating_mul(to);
+    whole.saturating_add(time % from * to / from)
 }
