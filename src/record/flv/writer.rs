@@ -2,7 +2,7 @@
 
 use std::hash::Hasher;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use twox_hash::XxHash32;
 
@@ -18,7 +18,7 @@ use crate::record::WallMillis;
 use crate::record::append::{AppendError, Source};
 use crate::record::disk::{Disk, DiskFile};
 use crate::record::extent::Extent;
-use crate::record::part::{Part, part_of};
+use crate::record::part::Part;
 use crate::record::staging::Staging;
 use crate::rtmp::file_metadata::FileProperties;
 use crate::rtmp::metadata;
@@ -48,9 +48,9 @@ pub struct FlvWriter {
 }
 
 impl FlvWriter {
-    /// Creates the file, under the name [`part_of`] makes of `path`, and writes what precedes the fragments of a
-    /// file that begins with `cut`. `AlreadyExists` if there is such a file; whether there is a
-    /// closed file under that name is for the caller to check.
+    /// Creates the file `path`, with `.part` at its end, and writes what precedes the fragments of a file that
+    /// begins with `cut`. `AlreadyExists` if there is such a file; whether there is a closed file under
+    /// that name is for the caller to check.
     ///
     /// `aside` bytes are set aside for it.
     /// `expected_duration` in ms is for how long there is room in the index of keyframes; after that there is one for
@@ -93,19 +93,9 @@ impl FlvWriter {
         })
     }
 
-    /// The name that the file gets at the close.
-    pub fn path(&self) -> &Path {
-        &self.part.path
-    }
-
     /// What is in the file. Its length is that up to which others may read it.
     pub fn extent(&self) -> &Extent {
         &self.part.extent
-    }
-
-    /// The length of the file at its last sync.
-    pub fn synced_to(&self) -> u64 {
-        self.part.synced_to
     }
 
     /// Appends a cut as one fragment. `wall` is when its first frame arrived. `source` copies the messages.
@@ -172,11 +162,6 @@ impl FlvWriter {
             close(file, &self.head, extent.len, &self.last)?;
             Ok(extent)
         })
-    }
-
-    /// Leaves the file as it is. Returns its name, for a [repair](super::repair).
-    pub fn abandon(self) -> PathBuf {
-        part_of(&self.part.path)
     }
 }
 

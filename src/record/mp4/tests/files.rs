@@ -137,7 +137,6 @@ fn notes_tell_gaps_and_what_is_on_the_disk() {
         if number % 5 == 0 {
             writer.sync().unwrap();
             synced = writer.extent().len;
-            assert_eq!(writer.synced_to(), synced);
         }
     }
     let file = disk.open(&part()).unwrap();
@@ -283,7 +282,7 @@ fn a_disk_that_fails_or_is_read_only_is_an_error_and_nothing_else() {
             assert!(writer.sync().is_err());
         }
         disk.set_faults(Faults::default());
-        assert_eq!(writer.abandon(), part());
+        drop(writer);
         let (_, read) = repaired(&disk).unwrap();
         assert!(read == script.expected(3));
     }
