@@ -7,9 +7,6 @@ use super::WallMillis;
 use super::disk::{Disk, DiskFile};
 use super::extent::Extent;
 
-/// The least and the most space that is set aside for a file, in bytes.
-const ALLOCATED: (u64, u64) = (4 << 20, 512 << 20);
-
 /// Returns the name of a file as long as it is open: `NAME.mp4.part`.
 pub fn part_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -29,27 +26,25 @@ pub(super) struct Part {
     /// Whether something lies behind the last whole fragment.
     pub(super) has_rest: bool,
     /// The length up to which space was set aside.
-    allocated: u64,
+    aside: u64,
 }
 
 impl Part {
     /// Creates the file that will be `path`, and writes what precedes the fragments. `AlreadyExists` if
     /// there is a file that will be `path`; whether `path` is taken is for the caller to check.
     ///
-    /// `expected_len` is the length of the file before, in bytes: so much and a tenth more is set aside.
+    /// `aside` bytes are set aside for it.
     pub(super) fn begin(
         disk: &dyn Disk,
         path: &Path,
         head: &[u8],
         wall: WallMillis,
-        expected_len: u64,
+        aside: u64,
     ) -> io::Result<Part> {
         let name = part_of(path);
         let mut file = disk.create(&name)?;
-        let expected_len = expected_len.saturating_add(expected_len / 10);
-        let allocated = expected_len.clamp(ALLOCATED.0, ALLOCATED.1);
         // Without space set aside, recording goes on: the first write that fails will say why.
-        let _ = file.allocate(allocated);
+        let _ = file.allocate(aside);
         let written = file.write_at(0, &[IoSlice::new(head)]);
         if let Err(error) = written.and_then(|()| file.sync()) {
             drop(file);
@@ -68,7 +63,7 @@ impl Part {
             },
             synced_to: len,
             has_rest: false,
-            allocated,
+            aside,
         })
     }
 
@@ -76,7 +71,7 @@ impl Part {
     pub(super) fn cut_rest(&mut self) -> io::Result<()> {
         if self.has_rest {
             self.file.truncate(self.extent.len)?;
-            let _ = self.file.allocate(self.allocated);
+            let _ = self.file.allocate(self.aside);
             self.has_rest = false;
         }
         Ok(())

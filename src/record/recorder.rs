@@ -18,6 +18,7 @@ use std::sync::Arc;
 use super::clock::{Clock, WallTime, is_next_segment};
 use super::name::{FileName, Format};
 use super::report::{DiskState, RecordingReport, RecordingState};
+use super::space::length_to_set_aside;
 use super::staging::Staging;
 use super::store::Store;
 use super::{WallMillis, name};
@@ -364,7 +365,8 @@ impl Recorder {
             let (name, aside) = {
                 let mut catalog = self.store.catalog();
                 let name = catalog.begin(key, wanted, time.wall);
-                let aside = catalog.condition.take_room_aside(self.last_len);
+                let aside = length_to_set_aside(self.last_len);
+                let aside = catalog.condition.take_room_aside(aside);
                 catalog.set_aside(key, name, aside);
                 (name, aside)
             };

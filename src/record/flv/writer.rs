@@ -2,7 +2,7 @@
 
 use std::hash::Hasher;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use twox_hash::XxHash32;
 
@@ -18,7 +18,7 @@ use crate::record::WallMillis;
 use crate::record::append::{AppendError, Source};
 use crate::record::disk::{Disk, DiskFile};
 use crate::record::extent::Extent;
-use crate::record::part::{Part, part_of};
+use crate::record::part::Part;
 use crate::record::staging::Staging;
 use crate::rtmp::file_metadata::FileProperties;
 use crate::rtmp::metadata;
@@ -48,11 +48,11 @@ pub struct FlvWriter {
 }
 
 impl FlvWriter {
-    /// Creates the file, under the name [`part_of`] makes of `path`, and writes what precedes the fragments of a
-    /// file that begins with `cut`. `AlreadyExists` if there is such a file; whether there is a
-    /// closed file under that name is for the caller to check.
+    /// Creates the file `path`, with `.part` at its end, and writes what precedes the fragments of a file that
+    /// begins with `cut`. `AlreadyExists` if there is such a file; whether there is a closed file under
+    /// that name is for the caller to check.
     ///
-    /// `expected_len` is the length of the file before, in bytes: so much and a tenth more is set aside.
+    /// `aside` bytes are set aside for it.
     /// `expected_duration` in ms is for how long there is room in the index of keyframes; after that there is one for
     /// every second keyframe, and so on.
     pub fn begin(
@@ -60,7 +60,7 @@ impl FlvWriter {
         path: &Path,
         cut: &Cut,
         wall: WallMillis,
-        expected_len: u64,
+        aside: u64,
         expected_duration: Millis,
     ) -> io::Result<FlvWriter> {
         // Files begin at the first keyframe after a full period, so they may be longer.
@@ -70,7 +70,7 @@ impl FlvWriter {
             None => 0,
         };
         let (head, bytes) = Head::of(cut, capacity);
-        let part = Part::begin(disk, path, &bytes, wall, expected_len)?;
+        let part = Part::begin(disk, path, &bytes, wall, aside)?;
         let media = |sample: &&CutSample| sample.kind.medium().is_some();
         let timestamps = cut.samples.iter().filter(media).map(|s| s.timestamp);
         let first = timestamps.clone().next().unwrap_or(0);
@@ -93,19 +93,9 @@ impl FlvWriter {
         })
     }
 
-    /// The name that the file gets at the close.
-    pub fn path(&self) -> &Path {
-        &self.part.path
-    }
-
     /// What is in the file. Its length is that up to which others may read it.
     pub fn extent(&self) -> &Extent {
         &self.part.extent
-    }
-
-    /// The length of the file at its last sync.
-    pub fn synced_to(&self) -> u64 {
-        self.part.synced_to
     }
 
     /// Appends a cut as one fragment. `wall` is when its first frame arrived. `source` copies the messages.
@@ -172,11 +162,6 @@ impl FlvWriter {
             close(file, &self.head, extent.len, &self.last)?;
             Ok(extent)
         })
-    }
-
-    /// Leaves the file as it is. Returns its name, for a [repair](super::repair).
-    pub fn abandon(self) -> PathBuf {
-        part_of(&self.part.path)
     }
 }
 

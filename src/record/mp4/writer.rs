@@ -1,7 +1,7 @@
 //! A writer of a file that grows by fragments.
 
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::close::close;
 use super::reader::read_head;
@@ -14,7 +14,7 @@ use crate::record::WallMillis;
 use crate::record::append::{AppendError, Source};
 use crate::record::disk::Disk;
 use crate::record::extent::Extent;
-use crate::record::part::{Part, part_of};
+use crate::record::part::Part;
 use crate::record::staging::Staging;
 
 /// See the module's documentation. If it is dropped, the file stays as it is, to be
@@ -35,23 +35,22 @@ pub struct Mp4Writer {
 }
 
 impl Mp4Writer {
-    /// Creates the file, under the name [`part_of`] makes of `path`, and writes what precedes the fragments.
-    /// `AlreadyExists` if there is such a file; whether there is a closed file under that name is for
+    /// Creates the file `path`, with `.part` at its end, and writes what precedes the fragments. `AlreadyExists` if there is such a file; whether there is a closed file under that name is for
     /// the caller to check.
     ///
-    /// `expected_len` is the length of the file before, in bytes: so much and a tenth more is set aside.
+    /// `aside` bytes are set aside for it.
     pub fn begin(
         disk: &dyn Disk,
         path: &Path,
         presentation: &Presentation,
         wall: WallMillis,
-        expected_len: u64,
+        aside: u64,
     ) -> io::Result<Mp4Writer> {
         let mut head = presentation.file_head();
         let link = (wall as u32).to_be_bytes();
         let place = head.iter_mut().skip(LINK_AT as usize);
         place.zip(link).for_each(|(to, byte)| *to = byte);
-        let part = Part::begin(disk, path, &head, wall, expected_len)?;
+        let part = Part::begin(disk, path, &head, wall, aside)?;
         let audio = presentation.audio.as_ref();
         Ok(Mp4Writer {
             part,
@@ -64,19 +63,9 @@ impl Mp4Writer {
         })
     }
 
-    /// The name that the file gets at the close.
-    pub fn path(&self) -> &Path {
-        &self.part.path
-    }
-
     /// What is in the file. Its length is that up to which others may read it.
     pub fn extent(&self) -> &Extent {
         &self.part.extent
-    }
-
-    /// The length of the file at its last sync.
-    pub fn synced_to(&self) -> u64 {
-        self.part.synced_to
     }
 
     /// Appends a cut as one fragment. `wall` is when its first frame arrived. The samples are put into the order
@@ -219,11 +208,6 @@ impl Mp4Writer {
             let head = read_head(file)?.ok_or(ErrorKind::InvalidData)?;
             close(file, &head, extent.len)
         })
-    }
-
-    /// Leaves the file as it is. Returns its name, for a [repair](super::repair).
-    pub fn abandon(self) -> PathBuf {
-        part_of(&self.part.path)
     }
 }
 

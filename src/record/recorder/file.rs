@@ -85,14 +85,14 @@ impl OpenFile {
         (path, name): (&Path, FileName),
         cut: &Cut,
         (time, now): (WallTime, Millis),
-        expected_len: u64,
+        aside: u64,
         rules: &Rules,
     ) -> io::Result<OpenFile> {
         let wall = time.wall;
         let writer: Box<dyn Writer> = match cut.form {
             Some(Form::Flv) => {
                 let duration = rules.segment;
-                let writer = FlvWriter::begin(disk, path, cut, wall, expected_len, duration)?;
+                let writer = FlvWriter::begin(disk, path, cut, wall, aside, duration)?;
                 Box::new(writer)
             }
             _ => {
@@ -100,7 +100,7 @@ impl OpenFile {
                 if rules.speed.is_some() {
                     presentation.audio = None;
                 }
-                let writer = Mp4Writer::begin(disk, path, &presentation, wall, expected_len)?;
+                let writer = Mp4Writer::begin(disk, path, &presentation, wall, aside)?;
                 Box::new(writer)
             }
         };

@@ -21,14 +21,15 @@ fn record_part() -> (Vec<u8>, Vec<Message>, u64) {
     let mut stream = Stream::new(6, 0);
     let mut writer = stream.begin(&disk);
     let mut staging = staging();
+    let mut synced_to = 0;
     for (n, mut cut) in stream.cuts().into_iter().enumerate() {
         stream.append(&mut writer, &mut cut, &mut staging).unwrap();
         if n == 2 {
             writer.sync().unwrap();
+            synced_to = writer.extent().len;
         }
     }
-    let synced_to = writer.synced_to();
-    writer.abandon();
+    drop(writer);
     (disk.bytes(PART).unwrap(), stream.messages, synced_to)
 }
 

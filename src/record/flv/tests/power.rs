@@ -95,7 +95,7 @@ fn power_may_fail_again_during_the_repair() {
     let all = stream.messages.clone();
     let mut writer = stream.record(&disk);
     writer.sync().unwrap();
-    writer.abandon();
+    drop(writer);
     let mut part = disk.bytes(PART).unwrap();
     part.extend([9; 700]);
     let damaged = SimDisk::new();

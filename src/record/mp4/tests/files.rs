@@ -137,7 +137,6 @@ fn notes_tell_gaps_and_what_is_on_the_disk() {
         if number % 5 == 0 {
             writer.sync().unwrap();
             synced = writer.extent().len;
-            assert_eq!(writer.synced_to(), synced);
         }
     }
     let file = disk.open(&part()).unwrap();
@@ -208,9 +207,9 @@ fn a_long_fragment_is_written_in_pieces_of_256_kib() {
 fn space_is_set_aside_and_given_back() {
     let disk = SimDisk::new();
     let path = Path::new(NAME);
-    for (expected, allocated) in [(0, 4), (100 << 20, 110), (9 << 30, 512)] {
-        let writer = Mp4Writer::begin(&disk, path, &presentation(), WALL, expected).unwrap();
-        assert_eq!(disk.allocated(part()), allocated << 20);
+    for aside in [0, 4 << 20, 110 << 20] {
+        let writer = Mp4Writer::begin(&disk, path, &presentation(), WALL, aside).unwrap();
+        assert_eq!(disk.allocated(part()), aside);
         assert!(writer.close(&disk).unwrap().is_none());
         assert!(disk.paths().is_empty());
     }
@@ -283,7 +282,7 @@ fn a_disk_that_fails_or_is_read_only_is_an_error_and_nothing_else() {
             assert!(writer.sync().is_err());
         }
         disk.set_faults(Faults::default());
-        assert_eq!(writer.abandon(), part());
+        drop(writer);
         let (_, read) = repaired(&disk).unwrap();
         assert!(read == script.expected(3));
     }

@@ -90,7 +90,7 @@ impl Script {
     }
 
     pub(in crate::record) fn writer(&self, disk: &SimDisk) -> Mp4Writer {
-        Mp4Writer::begin(disk, Path::new(NAME), &presentation(), WALL, 0).unwrap()
+        Mp4Writer::begin(disk, Path::new(NAME), &presentation(), WALL, 4 << 20).unwrap()
     }
 
     /// The next GOP of a stream. The messages are in the order of their timestamps.
