@@ -167,7 +167,12 @@ impl Chores {
                 lock(catalog).remove(&stream, name);
                 free_name(disk, catalog, &stream, name, tell);
             }
-            Err(error) if error.kind() == ErrorKind::NotFound && !disk.exists(&part) => {
+            // The whole disk may be gone.
+            Err(error)
+                if error.kind() == ErrorKind::NotFound
+                    && !disk.exists(&part)
+                    && disk.check().is_ok() =>
+            {
                 lock(catalog).remove(&stream, name);
                 tell(Event::Vanished(part));
             }

@@ -96,11 +96,8 @@ impl OpenFile {
                 Box::new(writer)
             }
             _ => {
-                let mut presentation = cut.tracks.presentation.clone();
-                if rules.speed.is_some() {
-                    presentation.audio = None;
-                }
-                let writer = Mp4Writer::begin(disk, path, &presentation, wall, expected_len)?;
+                let presentation = &cut.tracks.presentation;
+                let writer = Mp4Writer::begin(disk, path, presentation, wall, expected_len)?;
                 Box::new(writer)
             }
         };
