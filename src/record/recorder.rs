@@ -11,6 +11,10 @@
 //! the log.
 
 mod file;
+mod lapse;
+mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::Arc;
@@ -18,16 +22,16 @@ use std::sync::Arc;
 use super::clock::{Clock, WallTime, is_next_segment};
 use super::name::{FileName, Format};
 use super::report::{DiskState, RecordingReport, RecordingState};
-use super::space::length_to_set_aside;
 use super::staging::Staging;
 use super::store::Store;
 use super::{WallMillis, name};
 use crate::live::cut::{Cut, Form, Next};
 use crate::live::finding::Finding;
-use crate::live::kind::Kind;
 use crate::live::stream::{RecordPlace, Stream};
 use crate::live::{Millis, When};
 use file::{AppendError, OpenFile};
+use lapse::Lapse;
+use tally::Tally;
 
 /// A recorder whose oldest message is older than this, in ms, is behind.
 const BEHIND: Millis = 10_000;
@@ -38,6 +42,9 @@ const RETRY: Millis = 30_000;
 
 /// The same for a disk that is full, which is looked at more often: memory may not last any longer.
 const RETRY_FULL: Millis = 10_000;
+
+/// How long a recorder whose stream has ended waits for room, in ms.
+const PATIENCE: Millis = 3_000;
 
 /// The length of a file, in bytes, after which the next one begins: FAT ends at 4 GiB.
 const MAX_LEN: u64 = 3_900_000_000;
@@ -71,6 +78,9 @@ impl Rules {
 /// The clocks of a recorder: that of the server, and the wall clock.
 pub type Now<'a> = dyn Fn() -> (Millis, WallMillis) + 'a;
 
+/// The chosen form can't hold anything of the stream.
+struct NoFormat;
+
 /// What a recorder's thread does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -78,7 +88,7 @@ pub enum Step {
     Again,
     /// The next step in a moment.
     Wait,
-    /// Nothing: the stream has ended, and the last file is closed.
+    /// Nothing: the stream or the recording has ended, and the last file is closed.
     Over,
 }
 
@@ -88,10 +98,9 @@ pub struct Recorder {
     store: Arc<Store>,
     rules: Rules,
     staging: Staging,
-    /// The message with which the place begins. It is known before the form is, so that the keyframes of
-    /// that time aren't lost.
-    from: u64,
     place: Option<RecordPlace>,
+    /// The message with which it begins.
+    from: u64,
     cut: Cut,
     /// Whether the cut still has to be written.
     has_cut: bool,
@@ -101,14 +110,17 @@ pub struct Recorder {
     last_len: u64,
     failed: When,
     retry: When,
-    /// Whether the last message that was cut was missed, so that the gap is one episode.
-    is_in_gap: bool,
-    report: RecordingReport,
+    /// Whether a new file is asked for, and the end.
+    wants_file: bool,
+    is_finishing: bool,
+    /// When the stream had ended, or the end was asked for, and there was no room.
+    ended: When,
+    lapse: Lapse,
+    tally: Tally,
 }
 
 impl Recorder {
-    /// Creates a recorder of what the stream sends from now on. It writes nothing before its first
-    /// [`step`](Self::step).
+    /// Creates a recorder. It writes nothing before its first [`step`](Self::step).
     pub fn new(
         stream: Arc<Stream>,
         store: Arc<Store>,
@@ -116,13 +128,14 @@ impl Recorder {
         rules: Rules,
         now: Millis,
     ) -> Recorder {
+        let from = stream.record_start(rules.preroll);
         Recorder {
-            from: stream.record_start(rules.preroll),
             stream,
             store,
             rules,
             staging,
             place: None,
+            from,
             cut: Cut::default(),
             has_cut: false,
             file: None,
@@ -130,17 +143,17 @@ impl Recorder {
             last_len: 0,
             failed: When::default(),
             retry: When::default(),
-            is_in_gap: false,
-            report: RecordingReport {
-                since: now,
-                ..RecordingReport::default()
-            },
+            wants_file: false,
+            is_finishing: false,
+            ended: When::default(),
+            lapse: Lapse::default(),
+            tally: Tally::new(now),
         }
     }
 
     /// The recorder's figures.
     pub fn report(&self) -> &RecordingReport {
-        &self.report
+        &self.tally.report
     }
 
     /// Writes what is due, of one cut at most. Waits for the disk.
@@ -148,60 +161,60 @@ impl Recorder {
         let (now, wall) = clock();
         self.clock.observe(now, wall);
         let step = self.advance(now, wall, clock);
-        self.update_report(now, wall);
+        if step != Step::Over {
+            self.update_report(now, wall);
+        }
         step
     }
 
-    /// Closes the file, so that the next one begins with the next keyframe.
-    pub fn cut_off(&mut self, clock: &Now<'_>) {
-        self.close(clock);
+    /// Asks for a new file, which begins with the next keyframe.
+    pub fn begin_anew(&mut self) {
+        self.wants_file = self.file.is_some();
+    }
+
+    /// Asks for the end: what is in memory now is written, and then a step says that it is over.
+    pub fn finish(&mut self) {
+        if !std::mem::replace(&mut self.is_finishing, true) {
+            if let Some(place) = &mut self.place {
+                self.stream.finish_recording(place);
+            }
+        }
     }
 
     /// Ends the recording: closes the file.
-    pub fn end(&mut self, clock: &Now<'_>) {
+    fn end(&mut self, clock: &Now<'_>) -> Step {
         self.close(clock);
-        self.leave_place();
+        if std::mem::take(&mut self.has_cut) {
+            self.lose_cut();
+        }
+        self.leave_log();
         self.stream.set_recording_trouble(None);
+        self.tally.log_end(self.stream.key());
+        Step::Over
     }
 
     fn advance(&mut self, now: Millis, wall: WallMillis, clock: &Now<'_>) -> Step {
         if !self.is_disk_usable() {
             // What was written is closed while that is possible; what comes waits in the log.
             self.close(clock);
-            return self.rest();
+            let is_fine = self.store.catalog().condition.state == DiskState::Fine;
+            return self.rest(is_fine, now, clock);
         }
         if self.retry.get().is_some_and(|retry| now < retry) {
-            return self.rest();
+            return self.rest(false, now, clock);
         }
         self.retry = When::default();
         if !self.has_cut {
-            if !self.find_place() {
-                return self.rest();
-            }
-            let Some(place) = &mut self.place else {
-                return Step::Wait;
-            };
-            match self.stream.next_cut(place, &mut self.cut, now) {
-                Next::Over => {
-                    self.end(clock);
-                    return Step::Over;
-                }
-                Next::Wait => {
-                    self.sync_if_due(now, clock);
-                    return Step::Wait;
-                }
-                Next::Cut => self.has_cut = true,
-            }
-            self.count_missed();
-            if let Some(speed) = self.rules.speed {
-                self.keep_keyframe(speed);
+            if let Some(step) = self.find_cut(now, clock) {
+                return step;
             }
         }
         // Room is asked for first, so that the space that must stay free does.
         let len = self.cut_len();
         if !self.store.catalog().condition.take_room(len) {
             self.store.call_keeper();
-            return self.rest();
+            self.sync_if_due(now, clock);
+            return self.rest(true, now, clock);
         }
         self.has_cut = false;
         self.record(now, wall, clock);
@@ -209,12 +222,46 @@ impl Recorder {
         Step::Again
     }
 
+    /// Finds the next cut. Returns what to do if there is none.
+    fn find_cut(&mut self, now: Millis, clock: &Now<'_>) -> Option<Step> {
+        self.find_place();
+        let Some(place) = &mut self.place else {
+            let is_over = self.is_finishing || self.stream.has_ended();
+            return Some(if is_over { self.end(clock) } else { Step::Wait });
+        };
+        match self.stream.next_cut(place, &mut self.cut, now) {
+            Next::Over if self.is_finishing || self.stream.has_ended() => Some(self.end(clock)),
+            Next::Over => {
+                // The form doesn't suit any more.
+                self.close(clock);
+                self.change_form();
+                Some(Step::Again)
+            }
+            Next::Wait => {
+                self.sync_if_due(now, clock);
+                self.note_idle(now);
+                Some(Step::Wait)
+            }
+            Next::Cut => {
+                self.has_cut = true;
+                self.tally.missed(self.cut.missed);
+                if self.cut.missed > 0 && self.tally.begin_gap() {
+                    tally::warn_of_gap(self.stream.key());
+                }
+                if let Some(speed) = self.rules.speed {
+                    self.lapse.keep_keyframe(&mut self.cut, speed);
+                }
+                None
+            }
+        }
+    }
+
     /// Whether the disk can be written to. If it can't, the report says why.
     fn is_disk_usable(&mut self) -> bool {
         let catalog = self.store.catalog();
         let condition = &catalog.condition;
         if let Some(state) = condition.state.recording() {
-            self.report.state = state;
+            self.tally.report.state = state;
         }
         condition.is_usable()
     }
@@ -232,60 +279,77 @@ impl Recorder {
                 .sum::<u64>()
     }
 
-    /// The step of a recorder that can't write: it ends with its stream.
-    fn rest(&mut self) -> Step {
-        if self.stream.has_ended() {
-            self.leave_place();
-            return Step::Over;
+    /// The step of a recorder that can't write. At its end it waits only for what soon passes.
+    fn rest(&mut self, is_short: bool, now: Millis, clock: &Now<'_>) -> Step {
+        if !self.is_finishing && !self.stream.has_ended() {
+            return Step::Wait;
         }
-        Step::Wait
+        if is_short && now < self.ended.get_or_set(now) + PATIENCE {
+            return Step::Wait;
+        }
+        self.end(clock)
     }
 
-    /// Takes a place in the log in the form of the next file. False if that isn't known yet.
-    fn find_place(&mut self) -> bool {
-        // In the middle of a file the form stays.
-        if self.file.is_some() && self.place.is_some() {
-            return true;
+    /// Takes a place in the log if the form of the next file is known, or lets the one that there is end
+    /// where the form has changed.
+    fn find_place(&mut self) {
+        let wanted = self.wanted_form();
+        match (&mut self.place, wanted) {
+            (None, Err(NoFormat)) => self.tally.report.state = RecordingState::NoFormat,
+            (None, Ok(Some(form))) if !self.is_finishing => {
+                if self.tally.report.state == RecordingState::NoFormat {
+                    self.tally.report.state = RecordingState::Waiting;
+                }
+                self.place = Some(self.stream.begin_recording(form, self.from));
+            }
+            (Some(place), Ok(form)) if form.is_none_or(|form| form == place.form()) => {}
+            (Some(place), _) => self.stream.finish_before_change(place),
+            (None, Ok(_)) => {}
         }
+    }
+
+    /// Goes on in another form, if there is one.
+    fn change_form(&mut self) {
+        match (self.wanted_form(), &mut self.place) {
+            (Ok(form), Some(place)) => place.go_on_as(form.unwrap_or(place.form())),
+            _ => self.leave_log(),
+        }
+    }
+
+    /// Gives up the place in the log.
+    fn leave_log(&mut self) {
+        if let Some(place) = self.place.take() {
+            self.tally.missed(self.stream.end_recording(place));
+        }
+    }
+
+    /// The form of files of what is published now; `None` if it isn't known yet.
+    fn wanted_form(&self) -> Result<Option<Form>, NoFormat> {
         let possible = self.stream.record_form();
-        let Some(form) = self.rules.form.or(possible) else {
-            return self.place.is_some();
-        };
-        if !self.has_format(form, possible) {
-            return false;
+        let is_other = self.rules.form == Some(Form::Mp4) && possible == Some(Form::Flv);
+        // One of two tracks is better than nothing.
+        if is_other && self.stream.is_live() && self.stream.content_type().is_none() {
+            return Err(NoFormat);
         }
-        if self
+        Ok(self.rules.form.or(possible))
+    }
+
+    /// Notes that there is nothing to write, if so.
+    fn note_idle(&mut self, now: Millis) {
+        let lag = self
             .place
             .as_ref()
-            .is_some_and(|place| place.form() == form)
-        {
-            return true;
+            .map_or(0, |place| self.stream.record_lag(place, now));
+        let state = &mut self.tally.report.state;
+        let is_over = match state {
+            RecordingState::Recording | RecordingState::Behind => !self.stream.is_live(),
+            RecordingState::Waiting | RecordingState::NoFormat => false,
+            // The disk is fine again.
+            _ => true,
+        };
+        if lag == 0 && is_over {
+            *state = RecordingState::Waiting;
         }
-        self.leave_place();
-        self.place = Some(self.stream.begin_recording(form, self.from));
-        true
-    }
-
-    /// Gives up the place in the log. The next one is where this one was.
-    fn leave_place(&mut self) {
-        if let Some(place) = self.place.take() {
-            self.from = place.position();
-            self.stream.end_recording(place);
-        }
-    }
-
-    /// Whether a file of this form can hold any of the stream's tracks. If not, the report says so.
-    fn has_format(&mut self, form: Form, possible: Option<Form>) -> bool {
-        let is_other = form == Form::Mp4 && possible == Some(Form::Flv);
-        // One of two tracks is better than nothing.
-        let is_none = is_other && self.stream.is_live() && self.stream.content_type().is_none();
-        if is_none {
-            self.report.state = RecordingState::NoFormat;
-            self.leave_place();
-        } else if self.report.state == RecordingState::NoFormat {
-            self.report.state = RecordingState::Waiting;
-        }
-        !is_none
     }
 
     /// Writes the cut.
@@ -303,14 +367,10 @@ impl Recorder {
         }
         if self.file.is_none() {
             if !self.cut.is_start {
-                return self.lose_cut(false);
+                return self.lose_cut();
             }
-            if let Err(error) = self.begin(time, now, wall) {
-                // The disk's fault, so the cut waits for the disk. Otherwise it may be the cut's.
-                self.has_cut = DiskState::of(&error) != DiskState::Failing;
-                if !self.has_cut {
-                    self.lose_cut(false);
-                }
+            if let Err(error) = self.begin(time, now, wall, clock) {
+                self.has_cut = true;
                 return self.fail(&error, clock);
             }
         }
@@ -319,38 +379,24 @@ impl Recorder {
 
     /// Whether a file ends before the cut, which begins at this time.
     fn is_over(&self, file: &OpenFile, time: WallTime) -> bool {
-        // A file can begin only with a start, but not everything may wait for one.
-        let must = file.steps != time.steps || !file.takes(&self.cut);
-        let may = is_next_segment(file.began, time.wall, self.rules.segment())
+        // A file can begin only with a start, but other tracks can't wait for one.
+        let must = !file.takes(&self.cut);
+        let may = self.wants_file
+            || file.steps != time.steps
+            || is_next_segment(file.began, time.wall, self.rules.segment())
             || file.extent().len > MAX_LEN;
         must || self.cut.is_start && may
     }
 
-    /// Leaves only the keyframe of a cut, if it has one, to be shown `speed` times as fast.
-    fn keep_keyframe(&mut self, speed: u32) {
-        let speed = speed.max(1);
-        let video = self
-            .cut
-            .samples
-            .iter()
-            .filter(|sample| sample.kind == Kind::Video);
-        let duration: u32 = video
-            .map(|sample| sample.duration)
-            .fold(0, u32::saturating_add);
-        self.cut
-            .samples
-            .retain(|sample| sample.is_sync && sample.kind == Kind::Video);
-        self.cut.samples.truncate(1);
-        for sample in &mut self.cut.samples {
-            sample.decode_time /= u64::from(speed);
-            sample.timestamp /= speed;
-            sample.duration = (duration / speed).max(1);
-            sample.composition_time = 0;
-        }
-    }
-
     /// Begins a file.
-    fn begin(&mut self, time: WallTime, now: Millis, wall: WallMillis) -> io::Result<()> {
+    fn begin(
+        &mut self,
+        time: WallTime,
+        now: Millis,
+        wall: WallMillis,
+        clock: &Now<'_>,
+    ) -> io::Result<()> {
+        self.wants_file = false;
         let format = match self.cut.form {
             Some(Form::Flv) => Format::Flv,
             _ => Format::Mp4,
@@ -365,17 +411,18 @@ impl Recorder {
             let (name, aside) = {
                 let mut catalog = self.store.catalog();
                 let name = catalog.begin(key, wanted, time.wall);
-                let aside = length_to_set_aside(self.last_len);
-                let aside = catalog.condition.take_room_aside(aside);
+                let aside = catalog.condition.take_room_aside(self.last_len);
                 catalog.set_aside(key, name, aside);
                 (name, aside)
             };
             let (disk, path) = (self.store.disk(), name::path(key, name));
             let (times, place) = ((time, now), (&*path, name));
-            match OpenFile::begin(&**disk, place, &self.cut, times, aside, &self.rules) {
+            let began = clock().0;
+            let begun = OpenFile::begin(&**disk, place, &self.cut, times, aside, &self.rules);
+            self.tally.note_time(clock().0.saturating_sub(began));
+            match begun {
                 Ok(file) => {
-                    log::debug!("{key}: recording to {}", path.display());
-                    self.report.file = Some(path.display().to_string());
+                    self.tally.begin_file(key, path.display().to_string());
                     self.file = Some(file);
                     self.note_growth(wall);
                     return Ok(());
@@ -396,35 +443,47 @@ impl Recorder {
         let Some(file) = &mut self.file else {
             return;
         };
-        let before = file.extent().len;
         let began = clock().0;
+        let begins_at = match file.steps == time.steps {
+            true => time.wall,
+            // The clock was set, but this file goes on until another one can begin.
+            false => file.extent().to,
+        };
         let result = file.append(
             &mut self.cut,
-            time.wall,
+            begins_at,
             staging,
             &mut |samples, place, out| stream.copy(samples, place, out),
         );
-        let after = file.extent().len;
         self.note_time(began, clock);
         match result {
             Ok(()) => {
-                self.report.bytes += after.saturating_sub(before);
-                self.is_in_gap = false;
-                self.report.state = RecordingState::Recording;
+                self.tally.end_gap();
+                self.tally.report.state = RecordingState::Recording;
                 self.note_growth(wall);
             }
-            Err(AppendError::Evicted) => self.lose_cut(true),
+            Err(AppendError::Evicted) => {
+                self.lose_cut();
+                if self.tally.begin_gap() {
+                    tally::warn_of_gap(self.stream.key());
+                }
+            }
             Err(AppendError::Disk(error)) => {
-                self.lose_cut(false);
+                // The next file begins with the same cut, if the log still has it then.
+                self.has_cut = self.cut.is_start && error.kind() != io::ErrorKind::InvalidInput;
+                if !self.has_cut {
+                    self.lose_cut();
+                }
                 self.fail(&error, clock);
             }
         }
     }
 
     /// Notes in the list how far the file can be read.
-    fn note_growth(&self, wall: WallMillis) {
+    fn note_growth(&mut self, wall: WallMillis) {
         if let Some(file) = &self.file {
             let extent = file.extent();
+            self.tally.grow(extent);
             let (name, key) = (file.name, self.stream.key());
             let mut catalog = self.store.catalog();
             catalog.grow(key, name, extent.len, extent.to, wall);
@@ -442,7 +501,7 @@ impl Recorder {
         let result = file.sync(now);
         self.note_time(began, clock);
         match result {
-            Ok(()) => self.report.last_sync = Some(now),
+            Ok(()) => self.tally.report.last_sync = Some(now),
             // What the kernel couldn't write is lost, and a second sync of the same file would say
             // nothing of that.
             Err(error) => self.fail(&error, clock),
@@ -462,11 +521,13 @@ impl Recorder {
         match closed {
             Ok(Some(extent)) => {
                 self.last_len = extent.len;
-                self.report.last_sync = Some(now);
+                self.tally.grow(&extent);
+                self.tally.report.last_sync = Some(now);
                 let mut catalog = self.store.catalog();
                 catalog.close(&key, name, extent.len, extent.to, wall);
             }
             Ok(None) => {
+                self.tally.remove_file();
                 self.store.catalog().remove(&key, name);
             }
             Err(error) => {
@@ -495,65 +556,46 @@ impl Recorder {
             .filter(|last| now.saturating_sub(*last) < RETRY);
         self.failed = When::at(now);
         // One file may fail by itself; two in a row are the disk.
-        if last.is_some() || state != DiskState::Failing {
+        if last.is_some() {
             let is_full = state == DiskState::Full;
             self.retry = When::at(now + if is_full { RETRY_FULL } else { RETRY });
-            self.report.state = state.recording().unwrap_or_default();
+        }
+        if last.is_some() || matches!(state, DiskState::Full | DiskState::ReadOnly) {
+            self.tally.report.state = state.recording().unwrap_or_default();
             self.store.catalog().condition.report_trouble(state);
         }
         self.store.call_keeper();
         log::warn!("{}: a recording failed: {error}", self.stream.key());
     }
 
-    fn count_missed(&mut self) {
-        let missed = self.cut.missed;
-        if missed == 0 {
-            return;
-        }
-        self.report.missed_messages += missed;
-        self.note_gap(true);
-    }
-
-    /// Notes that the cut won't be in any file; `is_slow` if that is because the disk is slow.
-    fn lose_cut(&mut self, is_slow: bool) {
-        let lost = self.cut.samples.len() as u64;
+    /// Notes that the cut won't be in any file. It is counted with the next one.
+    fn lose_cut(&mut self) {
         if let Some(place) = &mut self.place {
             place.note_lost(&self.cut);
-        }
-        if lost > 0 && self.file.is_some() {
-            self.note_gap(is_slow);
-        }
-    }
-
-    fn note_gap(&mut self, is_slow: bool) {
-        self.report.gaps += u64::from(!self.is_in_gap);
-        // Of a failure, the log says more.
-        if !std::mem::replace(&mut self.is_in_gap, true) && is_slow {
-            log::warn!(
-                "{}: a gap in the recording: the disk is too slow for the memory that there is",
-                self.stream.key()
-            );
         }
     }
 
     /// Notes how long a write took.
     fn note_time(&mut self, began: Millis, clock: &Now<'_>) {
-        let took = clock().0.saturating_sub(began);
-        self.report.longest_write = self.report.longest_write.max(took);
+        self.tally.note_time(clock().0.saturating_sub(began));
     }
 
     fn update_report(&mut self, now: Millis, wall: WallMillis) {
         let lag = |place: &RecordPlace| self.stream.record_lag(place, now);
-        self.report.behind = self.place.as_ref().map_or(0, lag);
-        let is_behind = self.report.behind > BEHIND;
-        match self.report.state {
-            RecordingState::Recording if is_behind => self.report.state = RecordingState::Behind,
-            RecordingState::Behind if !is_behind => self.report.state = RecordingState::Recording,
+        self.tally.report.behind = self.place.as_ref().map_or(0, lag);
+        let is_behind = self.tally.report.behind > BEHIND;
+        match self.tally.report.state {
+            RecordingState::Recording if is_behind => {
+                self.tally.report.state = RecordingState::Behind
+            }
+            RecordingState::Behind if !is_behind => {
+                self.tally.report.state = RecordingState::Recording
+            }
             _ => {}
         }
         let key = self.stream.key();
-        self.report.bytes_today = self.store.catalog().bytes_today(key, wall);
-        let trouble = self.report.trouble();
+        self.tally.report.bytes_today = self.store.catalog().bytes_today(key, wall);
+        let trouble = self.tally.report.trouble();
         if self.stream.set_recording_trouble(trouble) {
             match trouble {
                 Some(trouble) => log::warn!("{key}: {}", Finding::Recording(trouble)),

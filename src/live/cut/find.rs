@@ -113,6 +113,16 @@ impl Finder {
         Some(Next::Cut)
     }
 
+    /// The number of messages before `end` that are missed if there is no further cut.
+    pub(in crate::live) fn left(&self, end: u64) -> u64 {
+        let uncut = if self.has_begun {
+            end.saturating_sub(self.at)
+        } else {
+            0
+        };
+        self.missed + uncut
+    }
+
     fn skip_to(&mut self, number: u64) {
         if self.has_begun {
             self.missed += number - self.at;

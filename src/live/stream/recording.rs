@@ -21,6 +21,10 @@ const MAX_COPIED: usize = 512;
 pub struct RecordPlace {
     finder: Finder,
     id: u64,
+    /// Nothing is cut from this message on.
+    until: Option<u64>,
+    /// The end of the last cut.
+    cut_to: u64,
     state: Weak<Mutex<StreamState>>,
 }
 
@@ -39,6 +43,15 @@ impl RecordPlace {
     /// The form in which the place cuts.
     pub fn form(&self) -> Form {
         self.finder.form
+    }
+
+    /// Goes on in this form, from the first message on with which a file may begin.
+    pub fn go_on_as(&mut self, form: Form) {
+        self.finder.form = form;
+        self.finder.awaits_start = true;
+        // Messages that the form before couldn't hold were passed over.
+        let from = self.until.take().map(|until| until.max(self.cut_to));
+        self.finder.at = from.map_or(self.finder.at, |from| from.min(self.finder.at));
     }
 }
 
@@ -74,6 +87,20 @@ impl Stream {
             // Without this, the thread would get the lock again before a thread that was woken up for it.
             std::thread::yield_now();
         }
+    }
+
+    /// Lets a recording end with the newest message: [`next_cut`](Self::next_cut) doesn't wait for more, and
+    /// says that it is over when everything up to there has been cut.
+    pub fn finish_recording(&self, place: &mut RecordPlace) {
+        let newest = lock(&self.state).log.end();
+        place.until.get_or_insert(newest);
+    }
+
+    /// Lets a recording end, like [`finish_recording`](Self::finish_recording), with the last message before
+    /// the tracks were the present ones.
+    pub fn finish_before_change(&self, place: &mut RecordPlace) {
+        let from = lock(&self.state).intake.eras.newest_from();
+        place.until.get_or_insert(from);
     }
 
     /// Copies the bytes of samples of a cut, from `place` on, and moves `place` behind them. Returns the
@@ -126,11 +153,15 @@ impl Stream {
         is_known.then_some(if is_mp4 { Form::Mp4 } else { Form::Flv })
     }
 
-    /// Ends a recording: its place no longer keeps messages in the log.
-    pub fn end_recording(&self, place: RecordPlace) {
+    /// Ends a recording: its place no longer keeps messages in the log. Returns the number of messages
+    /// that are missing in it and haven't been counted by a cut.
+    pub fn end_recording(&self, place: RecordPlace) -> u64 {
+        let end = lock(&self.state).log.end();
+        let missed = place.finder.left(place.until.unwrap_or(end).min(end));
         drop(place);
         // The thread that awaits the publisher may have waited only because of this recorder.
         self.changed.notify();
+        missed
     }
 
     /// Takes a place. `is_recorder`: whether it counts as an audience.
@@ -146,6 +177,8 @@ impl Stream {
         RecordPlace {
             finder: Finder::new(form, at),
             id,
+            until: None,
+            cut_to: at,
             state: Arc::downgrade(&self.state),
         }
     }
@@ -180,9 +213,17 @@ impl StreamState {
     }
 
     fn next_cut(&mut self, place: &mut RecordPlace, cut: &mut Cut, now: Millis) -> Option<Next> {
-        let next = place.finder.next(&self.source(now), cut);
+        let mut source = self.source(now);
+        if let Some(until) = place.until {
+            source.end = source.end.min(until.max(place.finder.at));
+            source.has_ended = true;
+        }
+        let next = place.finder.next(&source, cut);
         let needed_from = match next {
-            Some(Next::Cut) => cut.messages.start,
+            Some(Next::Cut) => {
+                place.cut_to = cut.messages.end;
+                cut.messages.start
+            }
             _ => place.finder.at,
         };
         self.readers.set_needs(place.id, needed_from);

@@ -12,7 +12,7 @@ use super::mark::Mark;
 use crate::live::Millis;
 use crate::live::cut::{CopyPlace, Cut, CutSample};
 use crate::live::kind::Kind;
-use crate::live::preamble::{Preamble, Slot};
+use crate::live::preamble::Slot;
 use crate::media::flv::{MAX_PAYLOAD_LEN, since};
 use crate::record::WallMillis;
 use crate::record::append::{AppendError, Source};
@@ -251,7 +251,7 @@ impl<'w> Fragment<'w> {
         if is_new {
             let first = cut.samples.first();
             let time = first.map_or(0, |first| since(self.base, first.timestamp));
-            self.put_headers(&cut.preamble, time)?;
+            self.put_headers(cut, time)?;
         }
         for sample in &cut.samples {
             match sample.kind {
@@ -315,11 +315,12 @@ impl<'w> Fragment<'w> {
         self.put(&header.size_bytes())
     }
 
-    fn put_headers(&mut self, preamble: &Preamble, time: u32) -> io::Result<()> {
-        let headers = (0..).map_while(|index| preamble.nth(index));
+    fn put_headers(&mut self, cut: &Cut, time: u32) -> io::Result<()> {
+        let headers = (0..).map_while(|index| cut.preamble.nth(index));
         for (slot, payload) in headers {
+            let is_left_out = slot.kind() == Kind::Audio && cut.tracks.audio.is_none();
             // The metadata stands at the beginning of the file.
-            if slot != Slot::Metadata {
+            if slot != Slot::Metadata && !is_left_out {
                 self.put_tag(slot.kind(), time, payload)?;
             }
         }

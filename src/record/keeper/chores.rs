@@ -166,7 +166,12 @@ impl Chores {
                 free_name(disk, catalog, &stream, name, tell);
                 return;
             }
-            Err(error) if error.kind() == ErrorKind::NotFound && !disk.exists(&part) => {
+            // The whole disk may be gone.
+            Err(error)
+                if error.kind() == ErrorKind::NotFound
+                    && !disk.exists(&part)
+                    && disk.check().is_ok() =>
+            {
                 Event::Vanished(part)
             }
             Err(error) => {

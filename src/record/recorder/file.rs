@@ -85,22 +85,19 @@ impl OpenFile {
         (path, name): (&Path, FileName),
         cut: &Cut,
         (time, now): (WallTime, Millis),
-        aside: u64,
+        expected_len: u64,
         rules: &Rules,
     ) -> io::Result<OpenFile> {
         let wall = time.wall;
         let writer: Box<dyn Writer> = match cut.form {
             Some(Form::Flv) => {
                 let duration = rules.segment;
-                let writer = FlvWriter::begin(disk, path, cut, wall, aside, duration)?;
+                let writer = FlvWriter::begin(disk, path, cut, wall, expected_len, duration)?;
                 Box::new(writer)
             }
             _ => {
-                let mut presentation = cut.tracks.presentation.clone();
-                if rules.speed.is_some() {
-                    presentation.audio = None;
-                }
-                let writer = Mp4Writer::begin(disk, path, &presentation, wall, aside)?;
+                let presentation = &cut.tracks.presentation;
+                let writer = Mp4Writer::begin(disk, path, presentation, wall, expected_len)?;
                 Box::new(writer)
             }
         };

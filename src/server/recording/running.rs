@@ -77,19 +77,18 @@ impl Running {
                 }
             };
             if asked.new_file {
-                recorder.cut_off(clock);
+                recorder.begin_anew();
+            }
+            if asked.stop {
+                recorder.finish();
             }
             let step = recorder.step(clock);
-            // What is in memory is written before the end.
-            let is_done = asked.stop && step == Step::Wait;
-            if is_done {
-                recorder.end(clock);
-            }
-            is_over = is_done || step == Step::Over;
+            is_over = step == Step::Over;
             *lock(&self.report) = recorder.report().clone();
             if step == Step::Wait && !is_over {
-                let asked = lock(&self.asked);
-                if !asked.stop && !asked.new_file {
+                let now = lock(&self.asked);
+                if now.stop == asked.stop && !now.new_file {
+                    let asked = now;
                     drop(self.woken.wait(asked, TICK));
                 }
             }

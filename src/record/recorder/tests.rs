@@ -1,0 +1,5 @@
+mod bench;
+mod clocks;
+mod disks;
+mod files;
+mod random;

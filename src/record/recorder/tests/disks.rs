@@ -1,0 +1,215 @@
+//! Disks that fail in every way.
+
+use super::bench::*;
+use crate::record::disk::sim::Faults;
+use crate::record::report::RecordingState;
+
+const FINE: Faults = Faults {
+    capacity: None,
+    is_read_only: false,
+    is_failing: false,
+    is_sync_failing: false,
+    is_gone: false,
+    fails_after: None,
+};
+
+fn faults() -> [(Faults, &'static [RecordingState]); 5] {
+    use RecordingState::{DiskFull, DiskGone, ReadOnly};
+
+    [
+        (
+            Faults {
+                capacity: Some(1_000),
+                ..FINE
+            },
+            &[DiskFull],
+        ),
+        (
+            Faults {
+                is_read_only: true,
+                ..FINE
+            },
+            &[ReadOnly],
+        ),
+        (
+            Faults {
+                is_failing: true,
+                ..FINE
+            },
+            &[DiskGone],
+        ),
+        (
+            Faults {
+                is_sync_failing: true,
+                ..FINE
+            },
+            &[DiskGone],
+        ),
+        (
+            Faults {
+                is_gone: true,
+                ..FINE
+            },
+            &[DiskGone],
+        ),
+    ]
+}
+
+#[test]
+fn whatever_fails_is_said_and_passes_without_loss_while_memory_lasts() {
+    for (number, (fault, states)) in faults().into_iter().enumerate() {
+        // In begin; in append, or in the first sync.
+        for before in [0, 5_000] {
+            let mut bench = Bench::new(RULES);
+            bench.publish();
+            bench.pass(before);
+            bench.fail(fault);
+            bench.pass(20_000);
+            let state = bench.state();
+            assert!(
+                states.contains(&state),
+                "fault {number} after {before}: {state:?}"
+            );
+            let findings = bench.feed().stream.report(0).findings;
+            assert!(!findings.is_empty(), "fault {number}");
+            bench.fail(FINE);
+            bench.pass(70_000);
+            assert_eq!(
+                bench.state(),
+                RecordingState::Recording,
+                "fault {number} after {before}"
+            );
+            let files = assert_whole(&mut bench, 0);
+            assert!(files.len() <= 2, "fault {number}: {:?}", names(&files));
+        }
+    }
+}
+
+#[test]
+fn a_close_that_fails_leaves_a_file_to_repair() {
+    for (number, (fault, _)) in faults().into_iter().enumerate() {
+        let mut bench = Bench::new(RULES);
+        bench.publish();
+        bench.pass(5_000);
+        bench.feed().unpublish();
+        bench.pass(3_000);
+        bench.fail(fault);
+        bench.end();
+        bench.fail(FINE);
+        let files = assert_whole(&mut bench, 0);
+        assert_eq!(files.len(), 1, "fault {number}");
+    }
+}
+
+#[test]
+fn after_a_failed_sync_the_next_file_begins_at_once_and_after_the_second_later() {
+    let mut bench = Bench::new(RULES);
+    bench.publish();
+    bench.pass(9_000);
+    let fails = Faults {
+        is_sync_failing: true,
+        ..FINE
+    };
+    bench.fail(fails);
+    // Until the file is given up.
+    while bench.disk.paths().len() == 1 && bench.recorder.file.is_some() {
+        bench.pass(480);
+        assert!(bench.feed().now < 20_000);
+    }
+    bench.fail(FINE);
+    bench.pass(2_000);
+    assert!(bench.recorder.file.is_some());
+    assert_eq!(bench.state(), RecordingState::Recording);
+    bench.fail(fails);
+    while bench.recorder.file.is_some() {
+        bench.pass(480);
+        assert!(bench.feed().now < 40_000);
+    }
+    let failed = bench.feed().now;
+    bench.fail(FINE);
+    assert_eq!(bench.state(), RecordingState::DiskGone);
+    while bench.recorder.file.is_none() {
+        bench.pass(480);
+        assert!(bench.feed().now < 90_000);
+    }
+    assert!(bench.feed().now - failed >= 29_000);
+    bench.pass(5_000);
+    assert_whole(&mut bench, 0);
+}
+
+#[test]
+fn a_recorder_without_room_loses_nothing() {
+    let mut bench = Bench::new(RULES);
+    bench.publish();
+    bench.pass(5_000);
+    bench.is_kept = false;
+    let taken = bench.store.catalog().condition.taken();
+    bench.store.catalog().condition.set_room(0, taken);
+    bench.pass(15_000);
+    assert_eq!(bench.state(), RecordingState::Behind);
+    bench.is_kept = true;
+    bench.pass(5_000);
+    assert_eq!(bench.state(), RecordingState::Recording);
+    let files = assert_whole(&mut bench, 0);
+    assert_eq!(files.len(), 1);
+}
+
+#[test]
+fn an_end_without_room_waits_for_the_keeper_and_no_longer() {
+    for is_kept in [true, false] {
+        let mut bench = Bench::new(RULES);
+        bench.publish();
+        bench.pass(5_000);
+        bench.is_kept = false;
+        let taken = bench.store.catalog().condition.taken();
+        bench.store.catalog().condition.set_room(0, taken);
+        bench.pass(2_000);
+        bench.is_kept = is_kept;
+        bench.end();
+        let sent = bench.feed().sent;
+        let files = bench.files();
+        let missing = sent as usize - numbers(&files).len();
+        assert_eq!(missing == 0, is_kept);
+        assert_eq!(bench.report().missed_messages, missing as u64);
+        assert_eq!(bench.store.catalog().open_count(), 0);
+    }
+}
+
+#[test]
+fn what_a_disk_that_stays_gone_has_missed_is_counted() {
+    let mut bench = Bench::new(RULES);
+    bench.publish();
+    bench.pass(5_000);
+    bench.fail(Faults {
+        is_gone: true,
+        ..FINE
+    });
+    bench.pass(50_000);
+    bench.end();
+    bench.fail(FINE);
+    let sent = bench.feed().sent;
+    let files = bench.files();
+    let missing = sent as usize - numbers(&files).len();
+    assert!(missing > 2_000);
+    assert_eq!(bench.report().missed_messages, missing as u64);
+}
+
+#[test]
+fn a_disk_that_is_slower_than_memory_lasts_leaves_counted_gaps() {
+    let mut bench = Bench::with(RULES, 64, TODAY);
+    bench.feed().frame_len = 4_000;
+    bench.publish();
+    bench.pass(5_000);
+    bench.feed().slow = 30_000;
+    bench.pass(1_000);
+    bench.feed().slow = 0;
+    bench.pass(5_000);
+    let sent = bench.feed().sent;
+    let files = bench.files();
+    let missing = sent as usize - numbers(&files).len();
+    let report = bench.report();
+    assert!(missing > 500, "{missing}");
+    assert_eq!(report.missed_messages, missing as u64);
+    assert!((1..=2).contains(&report.gaps), "{}", report.gaps);
+    assert_eq!(files.len(), 1);
+}

@@ -1,0 +1,267 @@
+//! Which files a stream becomes.
+
+use super::bench::*;
+use crate::live::cut::Form;
+use crate::record::recorder::Rules;
+use crate::record::report::RecordingState;
+
+const BOTH: [Form; 2] = [Form::Mp4, Form::Flv];
+
+fn rules(form: Form) -> Rules {
+    Rules {
+        form: Some(form),
+        ..RULES
+    }
+}
+
+#[test]
+fn files_begin_with_the_first_keyframe_of_their_segment() {
+    for form in BOTH {
+        // Keyframes at 0.2 s of each second, or each fifth second: these are cut in pieces.
+        for (gop, expected) in [(25, [0, 500, 1_000]), (125, [0, 500, 1_000])] {
+            let segment = 10_000;
+            let mut bench = Bench::with(
+                Rules {
+                    segment,
+                    ..rules(form)
+                },
+                1_024,
+                TODAY + 200,
+            );
+            bench.feed().gop = gop;
+            bench.publish();
+            bench.pass(24_000);
+            let files = assert_whole(&mut bench, 0);
+            let first: Vec<_> = files.iter().map(|file| file.video[0]).collect();
+            assert_eq!(first, expected);
+            let end = form_of(form);
+            let wanted = ["00", "10", "20"].map(|s| format!("2026-11-28T11-30-{s}Z.{end}"));
+            assert_eq!(names(&files), wanted);
+        }
+    }
+}
+
+fn form_of(form: Form) -> &'static str {
+    match form {
+        Form::Mp4 => "mp4",
+        Form::Flv => "flv",
+    }
+}
+
+#[test]
+fn a_segment_that_ends_between_keyframes_waits_for_the_next() {
+    let segment = 10_000;
+    let mut bench = Bench::with(Rules { segment, ..RULES }, 1_024, TODAY + 7_000);
+    // Keyframes at 7 s, 11 s, 15 s, 19 s, 23 s.
+    bench.feed().gop = 100;
+    bench.publish();
+    bench.pass(18_000);
+    let files = assert_whole(&mut bench, 0);
+    let first: Vec<_> = files.iter().map(|file| file.video[0]).collect();
+    assert_eq!(first, [0, 200, 800]);
+    assert_eq!(files[1].name, "2026-11-28T11-30-11Z.mp4");
+}
+
+#[test]
+fn a_publisher_that_returns_in_time_continues_the_file() {
+    for form in BOTH {
+        let mut bench = Bench::new(rules(form));
+        bench.publish();
+        bench.pass(5_400);
+        bench.feed().unpublish();
+        bench.pass(20_000);
+        assert_eq!(bench.state(), RecordingState::Waiting);
+        bench.feed().timestamp = 77;
+        bench.publish();
+        bench.pass(5_000);
+        assert_eq!(bench.state(), RecordingState::Recording);
+        let files = assert_whole(&mut bench, 0);
+        assert_eq!(files.len(), 1);
+        let times = &files[0].times;
+        assert!(times.is_sorted());
+        let step = times.windows(2).map(|two| two[1] - two[0]).max().unwrap();
+        assert!((19_500..20_600).contains(&step), "{step}");
+    }
+}
+
+#[test]
+fn only_other_codec_parameters_begin_a_new_file() {
+    for form in BOTH {
+        for (video, count) in [(AVC, 1), (OTHER_AVC, 2)] {
+            let mut bench = Bench::new(rules(form));
+            bench.publish();
+            bench.pass(5_000);
+            bench.feed().unpublish();
+            bench.pass(2_000);
+            bench.feed().publish(video);
+            bench.pass(5_000);
+            let files = assert_whole(&mut bench, 0);
+            assert_eq!(files.len(), count);
+            if let Some(second) = files.get(1) {
+                assert_eq!(second.video[0], 250);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_changes_to_codecs_without_mp4_goes_on_as_flv_and_back() {
+    let mut bench = Bench::new(RULES);
+    bench.publish();
+    bench.pass(5_000);
+    bench.feed().unpublish();
+    bench.pass(480);
+    {
+        // Sorenson H.263.
+        let feed = &mut *bench.feed();
+        feed.tags = [0x12, 0x22];
+        feed.publish(b"");
+    }
+    bench.pass(9_960);
+    bench.feed().unpublish();
+    bench.pass(480);
+    bench.feed().tags = [0x17, 0x27];
+    bench.publish();
+    bench.pass(5_000);
+    let files = bench.files();
+    let formats: Vec<_> = files
+        .iter()
+        .map(|file| file.name.rsplit_once('.').unwrap().1)
+        .collect();
+    assert_eq!(formats, ["mp4", "flv", "mp4"]);
+    let sent = bench.feed().sent;
+    // Without a sequence header, it takes 3 s until it is known what the publisher sends.
+    let lost = missing(&files, 0, sent);
+    assert!(
+        lost.iter().all(|number| (250..400).contains(number)),
+        "{lost:?}"
+    );
+}
+
+#[test]
+fn a_form_that_cannot_hold_the_stream_is_a_finding_until_another_publisher_comes() {
+    let mut bench = Bench::new(rules(Form::Mp4));
+    {
+        let feed = &mut *bench.feed();
+        (feed.tags, feed.has_audio) = ([0x12, 0x22], false);
+        feed.publish(b"");
+    }
+    bench.pass(10_000);
+    assert_eq!(bench.state(), RecordingState::NoFormat);
+    bench.feed().unpublish();
+    bench.pass(480);
+    let first = bench.feed().sent;
+    bench.feed().tags = [0x17, 0x27];
+    bench.publish();
+    bench.pass(5_000);
+    assert_eq!(bench.state(), RecordingState::Recording);
+    let files = bench.files();
+    let sent = bench.feed().sent;
+    assert_eq!(missing(&files, first, sent), [0; 0]);
+}
+
+#[test]
+fn an_end_in_the_middle_keeps_what_is_in_memory() {
+    for form in BOTH {
+        let mut bench = Bench::new(rules(form));
+        bench.feed().gop = 100;
+        bench.publish();
+        bench.pass(9_000);
+        let sent = bench.feed().sent;
+        bench.recorder.finish();
+        bench.feed().pass(1_000);
+        bench.step();
+        assert!(bench.is_over);
+        let files = bench.files();
+        assert_eq!(numbers(&files), (0..sent).collect::<Vec<_>>());
+        assert_eq!(bench.report().missed_messages, 0);
+    }
+}
+
+#[test]
+fn a_new_file_that_is_asked_for_begins_with_a_keyframe() {
+    let mut bench = Bench::new(RULES);
+    bench.publish();
+    bench.pass(5_480);
+    bench.recorder.begin_anew();
+    bench.pass(5_000);
+    let files = assert_whole(&mut bench, 0);
+    assert_eq!(files.len(), 2);
+    assert_eq!(files[1].video[0] % 50, 0);
+}
+
+#[test]
+fn what_came_before_is_recorded_as_far_as_asked() {
+    for (preroll, first) in [(None, 950), (Some(5_000), 700), (Some(60_000), 0)] {
+        let kept = preroll.or(Some(60_000));
+        let mut bench = Bench::new(Rules {
+            preroll: kept,
+            ..RULES
+        });
+        bench.recorder.rules.preroll = preroll;
+        bench.publish();
+        bench.feed().pass(19_960);
+        bench.step();
+        bench.pass(5_000);
+        let files = assert_whole(&mut bench, first);
+        assert_eq!(files.len(), 1, "{preroll:?}");
+    }
+}
+
+#[test]
+fn a_time_lapse_has_evenly_spaced_keyframes_and_no_audio() {
+    for form in BOTH {
+        // The timestamps wrap after 10 s, and the publisher's clock jumps after 20 s.
+        let speed = Some(10);
+        let mut bench = Bench::new(Rules {
+            speed,
+            ..rules(form)
+        });
+        bench.feed().timestamp = 10_000_u32.wrapping_neg();
+        bench.publish();
+        bench.pass(20_160);
+        bench.feed().timestamp += 500_000_000;
+        bench.pass(20_160);
+        let files = bench.files();
+        assert_eq!(files.len(), 1);
+        let [file] = &files[..] else { panic!() };
+        assert_eq!(file.video, (0..41).map(|n| n * 50).collect::<Vec<_>>());
+        assert!(file.audio.is_empty());
+        let steps = file.times.windows(2).map(|two| two[1] - two[0]);
+        let uneven: Vec<_> = steps.filter(|step| !(95..=105).contains(step)).collect();
+        assert!(uneven.is_empty(), "{form:?} {uneven:?} {:?}", file.times);
+    }
+}
+
+#[test]
+fn figures_tell_what_was_written_and_how_long_it_took() {
+    let mut bench = Bench::new(RULES);
+    assert_eq!(
+        (bench.report().since, bench.report().file.as_ref()),
+        (1_000, None)
+    );
+    bench.publish();
+    bench.pass(5_000);
+    let report = bench.report();
+    assert_eq!(report.state, RecordingState::Recording);
+    let name = "live/door/2026-11-28T11-30-00Z.mp4";
+    assert_eq!(report.file.as_deref(), Some(name));
+    assert_eq!((report.longest_write, report.last_sync), (0, None));
+    assert!(report.behind <= 2_000);
+    bench.pass(10_000);
+    assert!(
+        bench
+            .report()
+            .last_sync
+            .is_some_and(|at| (11_000..14_000).contains(&at))
+    );
+    bench.feed().slow = 2_000;
+    bench.pass(2_000);
+    bench.feed().slow = 0;
+    assert!((2_000..=6_000).contains(&bench.report().longest_write));
+    bench.feed().pass(20_000);
+    bench.pass(0);
+    assert_whole(&mut bench, 0);
+    let len = bench.disk.bytes(name).unwrap().len() as u64;
+    assert_eq!(bench.report().bytes, len);
+}
