@@ -324,6 +324,16 @@ impl Bench {
         lock(&self.feed)
     }
 
+    /// Asks for a recording of what is published now.
+    pub(super) fn ask(&mut self, rules: Rules) {
+        let (stream, now) = {
+            let feed = self.feed();
+            (Arc::clone(&feed.stream), feed.now)
+        };
+        let staging = Staging::new(&Arena::new(1 << 20)).unwrap();
+        self.recorder = Recorder::new(stream, Arc::clone(&self.store), staging, rules, now);
+    }
+
     pub(super) fn publish(&self) {
         self.feed().publish(AVC);
     }

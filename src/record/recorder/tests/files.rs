@@ -198,9 +198,9 @@ fn what_came_before_is_recorded_as_far_as_asked() {
             preroll: kept,
             ..RULES
         });
-        bench.recorder.rules.preroll = preroll;
         bench.publish();
         bench.feed().pass(19_960);
+        bench.ask(Rules { preroll, ..RULES });
         bench.step();
         bench.pass(5_000);
         let files = assert_whole(&mut bench, first);

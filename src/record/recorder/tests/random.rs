@@ -102,7 +102,8 @@ proptest! {
         let missing = sent - numbers(&files).len() as u64;
         let missed = bench.report().missed_messages;
         prop_assert!((missing..=missing + headers).contains(&missed), "{missing} {missed}");
-        prop_assert!(missed == 0 || bench.report().gaps > 0);
+        // Headers alone make no gap.
+        prop_assert!(missed <= headers || bench.report().gaps > 0);
         prop_assert_eq!(bench.store.catalog().open_count(), 0);
     }
 }
