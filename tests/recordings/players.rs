@@ -93,8 +93,8 @@ impl Scene {
         assert!(shown.iter().all(is_in_order), "{who}: out of order");
     }
 
-    /// Plays in Chromium: a little from the beginning, from the middle, and the end.
-    fn play_in_chromium(&self, browser: &mut Browser, path: &str, seconds: f64) {
+    /// Plays so many seconds, more or less, in Chromium: a little from the beginning, from the middle, and the end.
+    fn play_in_chromium(&self, browser: &mut Browser, path: &str, (seconds, slack): (f64, f64)) {
         let script = PLAY
             .replace("PATH", path)
             .replace("SECONDS", &seconds.to_string());
@@ -102,7 +102,7 @@ impl Scene {
         let who = self.who("Chromium", path);
         assert_eq!(said["error"], serde_json::Value::Null, "{who}: {said}");
         let duration = said["duration"].as_f64().unwrap();
-        assert!((duration - seconds).abs() < 0.3, "{who}: {said}");
+        assert!((duration - seconds).abs() < slack, "{who}: {said}");
         let middle = said["middle"].as_f64().unwrap();
         assert!((middle - duration / 2.0).abs() < 0.25, "{who}: {said}");
         assert_eq!(said["hasEnded"], true, "{who}: {said}");
@@ -237,18 +237,21 @@ fn play_everywhere(dir: &TempDir, source: Source) {
     assert_complete(&scene, &scene.url(playlist));
     let middle = SECONDS / 2;
     let half = FRAMES / 2 - FPS;
-    for path in [span, playlist] {
-        scene.play_in_vlc(path, 0, FRAMES);
-        scene.play_in_vlc(path, middle, half);
-        scene.play_in_mpv(path, 0, FRAMES);
-        scene.play_in_mpv(path, middle, half);
-    }
+    thread::scope(|scope| {
+        // VLC 3 ends where a playlist goes on with another file: it doesn't request its init segment.
+        scope.spawn(|| scene.play_in_vlc(playlist, 0, FPS));
+        scope.spawn(|| scene.play_in_vlc(span, 0, FRAMES));
+        scope.spawn(|| scene.play_in_vlc(span, middle, half));
+        // To mpv, time goes back where another file begins.
+        scene.play_in_mpv(span, 0, FRAMES);
+        scene.play_in_mpv(span, middle, half);
+    });
     // Debian's Chromium has no decoder for it.
     if scene.source.pair.name != "hevc-aac" {
         let mut browser = Browser::start();
         browser.open(&scene.url("/"));
-        scene.play_in_chromium(&mut browser, file, 4.0);
-        scene.play_in_chromium(&mut browser, span, SECONDS as f64);
+        scene.play_in_chromium(&mut browser, file, (4.0, 1.5));
+        scene.play_in_chromium(&mut browser, span, (SECONDS as f64, 0.3));
         play_in_hls_js(&scene, &mut browser, playlist);
     }
 }
