@@ -59,6 +59,10 @@ pub(super) fn write(file: &mut dyn DiskFile, head: &Head, end: u64, last: &Mark)
     while capacity > 0 && backward.next_keyframe()?.is_some() {
         keyframes += 1;
     }
+    // An index of one entry says nothing, and ffmpeg complains of it.
+    if keyframes == 1 {
+        keyframes = 0;
+    }
     // Every keyframe, or every second, every third ...
     let step = keyframes.div_ceil(capacity.max(1)).max(1);
     let count = keyframes.div_ceil(step) as u32;
