@@ -1,5 +1,6 @@
 mod api_text;
 mod metrics_text;
+#[cfg(feature = "record")]
 mod recordings;
 mod stat_text;
 
