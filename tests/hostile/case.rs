@@ -21,11 +21,7 @@ const PER_CONNECTION: u64 = if cfg!(debug_assertions) { 48 } else { 24 };
 /// The memory that the rest of the server may occupy, in kB. In release builds this includes the program
 /// and its libraries. In debug builds these are large, so only the growth of heap and stacks is included
 /// there.
-const REST: u64 = if cfg!(debug_assertions) {
-    1024
-} else {
-    3 * 1024
-};
+const REST: u64 = if cfg!(debug_assertions) { 1024 } else { 3_584 };
 
 /// The number of messages that the canary has to deliver after the end of the attack.
 const MORE: u64 = 20;

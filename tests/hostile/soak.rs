@@ -33,7 +33,11 @@ const CONNECTIONS: u64 = 256;
 const PER_CONNECTION: u64 = if cfg!(debug_assertions) { 48 } else { 24 };
 
 /// The memory of the program, its libraries and everything else, in kB.
-const REST: u64 = if cfg!(debug_assertions) { 16 } else { 3 } * 1024;
+const REST: u64 = if cfg!(debug_assertions) {
+    16 * 1024
+} else {
+    3_584
+};
 
 /// The address space of a thread, in kB: its stack with guard page, and its signal stack.
 const THREAD: u64 = if cfg!(debug_assertions) { 512 } else { 128 } + 16;
