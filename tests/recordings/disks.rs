@@ -333,8 +333,8 @@ fn slow_disk() {
         recorded.figure("missed_messages"),
         recorded.figure("longest_write_ms"),
     );
-    // What waits is in the memory for media, which was claimed at the start.
-    assert!(after < before + 512, "{before} to {after} KiB");
+    // What waits is in the memory for media, of which a part may not have been touched before.
+    assert!(after < before + 2_048, "{before} to {after} KiB");
     let seen = recorded.live.take().unwrap().stop();
     println!("a slow disk: the viewer got {seen:?}");
     for file in closed_files(&folder) {
