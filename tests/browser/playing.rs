@@ -216,7 +216,7 @@ fn a_stopped_player_receives_no_more() {
     watched.open_path("/");
     watched.click(".play");
     watched.wait_until_it_plays();
-    watched.click(".bar button:last-child");
+    watched.click(".bar button:last-of-type");
     let left = "document.querySelector('.soft').textContent.includes(' 0 viewers ')";
     watched.wait_for("the viewer is gone", left);
     let focused = watched.text("document.activeElement.getAttribute('aria-label')");

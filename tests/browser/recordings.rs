@@ -10,8 +10,10 @@ use super::{SHOWN, Watched, clock};
 /// The moment that the time line of an hour shows, in ms since 1970.
 const POSITION: &str = "+document.querySelectorAll('.line input')[1].value";
 
-/// The spans that the server lists, as pairs of ms since 1970.
-const SPANS: &str = "fetch('../api/v1/recordings').then(a => a.json()).then(list => list.recordings\
+/// The spans that the server lists, as pairs of ms since 1970. With a pause, since whoever asks too often is
+/// refused for a while.
+const SPANS: &str = "new Promise(done => setTimeout(done, 200))\
+    .then(() => fetch('../api/v1/recordings')).then(a => a.json()).then(list => list.recordings\
     .flatMap(r => r.spans.map(s => [Date.parse(s.from), Date.parse(s.to)])))";
 
 /// A server that records in files of 10 s, and forgets publishers after one.
