@@ -19,18 +19,18 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::io;
 use std::sync::Arc;
 
 use super::WallMillis;
 use super::clock::{Clock, WallTime};
-use super::report::{DiskState, RecordingReport, RecordingState};
+use super::report::{RecordingReport, RecordingState};
 use super::staging::Staging;
 use super::store::Store;
+use crate::live::Millis;
 use crate::live::cut::{Cut, Form, Next};
 use crate::live::finding::Finding;
 use crate::live::stream::{RecordPlace, Stream};
-use crate::live::{Millis, When};
+use failure::Failures;
 use file::{AppendError, OpenFile};
 use lapse::Lapse;
 use tally::Tally;
@@ -94,13 +94,10 @@ pub struct Recorder {
     clock: Clock,
     /// The length of the last file, by which space is set aside for the next one.
     last_len: u64,
-    failed: When,
-    retry: When,
+    failures: Failures,
     /// Whether a new file is asked for, and the end.
     wants_file: bool,
     is_finishing: bool,
-    /// When the stream had ended, or the end was asked for, and there was no room.
-    ended: When,
     lapse: Lapse,
     tally: Tally,
 }
@@ -127,11 +124,9 @@ impl Recorder {
             file: None,
             clock: Clock::new(),
             last_len: 0,
-            failed: When::default(),
-            retry: When::default(),
+            failures: Failures::default(),
             wants_file: false,
             is_finishing: false,
-            ended: When::default(),
             lapse: Lapse::default(),
             tally: Tally::new(now),
         }
@@ -155,7 +150,7 @@ impl Recorder {
 
     /// Asks for a new file, which begins with the next keyframe.
     pub fn begin_anew(&mut self) {
-        self.wants_file = self.file.is_some();
+        self.wants_file = true;
     }
 
     /// Asks for the end: what is in memory now is written, and then a step says that it is over.
@@ -180,16 +175,9 @@ impl Recorder {
     }
 
     fn advance(&mut self, now: Millis, wall: WallMillis, clock: &Now<'_>) -> Step {
-        if !self.is_disk_usable() {
-            // What was written is closed while that is possible; what comes waits in the log.
-            self.close(clock);
-            let is_fine = self.store.catalog().condition.state == DiskState::Fine;
-            return self.rest(is_fine, now, clock);
+        if let Some(step) = self.await_disk(now, clock) {
+            return step;
         }
-        if self.retry.get().is_some_and(|retry| now < retry) {
-            return self.rest(false, now, clock);
-        }
-        self.retry = When::default();
         if !self.has_cut {
             if let Some(step) = self.find_cut(now, clock) {
                 return step;
@@ -328,14 +316,7 @@ impl Recorder {
                     tally::warn_of_gap(self.stream.key());
                 }
             }
-            Err(AppendError::Disk(error)) => {
-                // The next file begins with the same cut, if the log still has it then.
-                self.has_cut = self.cut.is_start && error.kind() != io::ErrorKind::InvalidInput;
-                if !self.has_cut {
-                    self.lose_cut();
-                }
-                self.fail(&error, clock);
-            }
+            Err(AppendError::Disk(error)) => self.fail_to_append(&error, clock),
         }
     }
 

@@ -9,9 +9,14 @@ use crate::live::cut::Form;
 use crate::record::WallMillis;
 use crate::record::clock::{WallTime, is_next_segment};
 use crate::record::name::{self, FileName, Format};
+use crate::record::space::length_to_set_aside;
 
-/// The length of a file, in bytes, after which the next one begins: FAT ends at 4 GiB.
-const MAX_LEN: u64 = 3_900_000_000;
+/// The length of a file, in bytes, after which the next one begins: FAT ends at 4 GiB. Tests have no disks for that.
+const MAX_LEN: u64 = if cfg!(test) {
+    50_000_000
+} else {
+    3_900_000_000
+};
 
 impl Recorder {
     /// Whether a file ends before the cut, which begins at this time.
@@ -38,6 +43,7 @@ impl Recorder {
             Some(Form::Flv) => Format::Flv,
             _ => Format::Mp4,
         };
+        let wanted_len = length_to_set_aside(self.last_len);
         let key = self.stream.key();
         let mut wanted = if time.is_set {
             FileName::dated(time.wall, format)
@@ -48,7 +54,7 @@ impl Recorder {
             let (name, aside) = {
                 let mut catalog = self.store.catalog();
                 let name = catalog.begin(key, wanted, time.wall);
-                let aside = catalog.condition.take_room_aside(self.last_len);
+                let aside = catalog.condition.take_room_aside(wanted_len);
                 catalog.set_aside(key, name, aside);
                 (name, aside)
             };

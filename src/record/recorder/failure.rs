@@ -1,4 +1,14 @@
-//! Failures of the disk: what becomes of the file, and how long the recorder waits.
+//! Failures of the disk: what becomes of the file and of the cut, and how long the recorder waits.
+//!
+//! | what has failed     | the file       | the cut                                        |
+//! |---------------------|----------------|------------------------------------------------|
+//! | begin               | is removed     | waits                                          |
+//! | append, disk full   | goes on        | waits                                          |
+//! | append              | awaits repair  | waits if a file may begin with it, else is lost |
+//! | sync, close         | awaits repair  | is written                                     |
+//!
+//! What waits is lost only if it leaves the log meanwhile. The keeper says when a disk that has failed can be
+//! used again.
 
 use std::io;
 
@@ -6,25 +16,58 @@ use super::{Now, Recorder, Step};
 use crate::live::{Millis, When};
 use crate::record::report::DiskState;
 
-/// After a failure of the disk, the next file is begun at once if this time has passed since the failure
-/// before, in ms. Otherwise it is begun so much later.
-const RETRY: Millis = 30_000;
+/// One failure may be that of a single file. Two of them within this time, in ms, are the disk's.
+const SOON: Millis = 30_000;
 
-/// The same for a disk that is full, which is looked at more often: memory may not last any longer.
-const RETRY_FULL: Millis = 10_000;
+/// The pause after such a failure if the disk is full, in ms. For each failure the keeper removes a file, and
+/// if that doesn't help, not all of them should go.
+const FULL_PAUSE: Millis = 10_000;
 
 /// How long a recorder whose stream has ended waits for room, in ms.
 const PATIENCE: Millis = 3_000;
 
-impl Recorder {
-    /// Whether the disk can be written to. If it can't, the report says why.
-    pub(super) fn is_disk_usable(&mut self) -> bool {
-        let catalog = self.store.catalog();
-        let condition = &catalog.condition;
-        if let Some(state) = condition.state.recording() {
-            self.tally.report.state = state;
+/// The failures of a recorder so far.
+#[derive(Default)]
+pub(super) struct Failures {
+    last: When,
+    /// Nothing is written before this moment.
+    pause_until: Millis,
+    /// When the stream had ended, or the end was asked for, and nothing could be written.
+    ended: When,
+}
+
+impl Failures {
+    /// Notes a failure. Returns whether it is the disk's, rather than that of one file.
+    fn note(&mut self, state: DiskState, now: Millis) -> bool {
+        let last = self.last.get();
+        let is_second = last.is_some_and(|last| now.saturating_sub(last) < SOON);
+        self.last = When::at(now);
+        if is_second && state == DiskState::Full {
+            self.pause_until = now + FULL_PAUSE;
         }
-        condition.is_usable()
+        is_second || matches!(state, DiskState::Full | DiskState::ReadOnly)
+    }
+}
+
+impl Recorder {
+    /// What to do while the disk can't be written to; `None` if it can.
+    pub(super) fn await_disk(&mut self, now: Millis, clock: &Now<'_>) -> Option<Step> {
+        let (state, is_usable) = {
+            let condition = &self.store.catalog().condition;
+            (condition.state, condition.is_usable())
+        };
+        if let Some(state) = state.recording() {
+            self.tally.report.state = state;
+            // What was written is closed while that is possible; what comes waits in the log.
+            self.close(clock);
+            return Some(self.rest(false, now, clock));
+        }
+        if is_usable && now >= self.failures.pause_until {
+            return None;
+        }
+        // The keeper has yet to look at a failure. If it makes room, the file goes on.
+        self.sync_if_due(now, clock);
+        Some(self.rest(!is_usable, now, clock))
     }
 
     /// The step of a recorder that can't write. At its end it waits only for what soon passes.
@@ -32,10 +75,26 @@ impl Recorder {
         if !self.is_finishing && !self.stream.has_ended() {
             return Step::Wait;
         }
-        if is_short && now < self.ended.get_or_set(now) + PATIENCE {
+        if is_short && now < self.failures.ended.get_or_set(now) + PATIENCE {
             return Step::Wait;
         }
         self.end(clock)
+    }
+
+    /// Notes that the cut wasn't appended because the disk has failed.
+    pub(super) fn fail_to_append(&mut self, error: &io::Error, clock: &Now<'_>) {
+        let is_full = DiskState::of(error) == DiskState::Full;
+        let is_refused = error.kind() == io::ErrorKind::InvalidInput;
+        // Another file can begin only with a start.
+        self.has_cut = is_full || self.cut.is_start && !is_refused;
+        if !self.has_cut {
+            self.lose_cut();
+        }
+        if is_full {
+            self.note_failure(error, clock().0);
+        } else {
+            self.fail(error, clock);
+        }
     }
 
     /// Gives up the file because the disk has failed.
@@ -49,19 +108,10 @@ impl Recorder {
         self.note_failure(error, clock().0);
     }
 
+    /// Notes that the disk has failed, and tells the keeper.
     pub(super) fn note_failure(&mut self, error: &io::Error, now: Millis) {
         let state = DiskState::of(error);
-        let last = self
-            .failed
-            .get()
-            .filter(|last| now.saturating_sub(*last) < RETRY);
-        self.failed = When::at(now);
-        // One file may fail by itself; two in a row are the disk.
-        if last.is_some() {
-            let is_full = state == DiskState::Full;
-            self.retry = When::at(now + if is_full { RETRY_FULL } else { RETRY });
-        }
-        if last.is_some() || matches!(state, DiskState::Full | DiskState::ReadOnly) {
+        if self.failures.note(state, now) {
             self.tally.report.state = state.recording().unwrap_or_default();
             self.store.catalog().condition.report_trouble(state);
         }
