@@ -75,6 +75,6 @@ fn start_within(kib: u64) -> Option<String> {
     let words =
         Brooklet::try_after(&format!("ulimit -v {kib}"), &["--memory", "8M"], |_| {}).err()?;
     // std aborts when there is no room for a new thread's signal stack, with or without a message.
-    let is_stdlib = words.contains("alternative stack") || words.starts_with("fatal runtime error");
+    let is_stdlib = words.contains("alternative stack") || words.contains("fatal runtime error");
     (!is_stdlib).then_some(words)
 }
