@@ -4,8 +4,10 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
 use super::WallMillis;
+use super::append::AppendError;
 use super::disk::{Disk, DiskFile};
 use super::extent::Extent;
+use super::staging::Staging;
 
 /// Returns the name of a file as long as it is open: `NAME.mp4.part`.
 pub fn part_of(path: &Path) -> PathBuf {
@@ -23,8 +25,10 @@ pub(super) struct Part {
     pub(super) extent: Extent,
     /// The length at the last sync.
     pub(super) synced_to: u64,
+    /// Whether messages were lost since the last fragment.
+    pub(super) has_gap: bool,
     /// Whether something lies behind the last whole fragment.
-    pub(super) has_rest: bool,
+    has_rest: bool,
     /// The length up to which space was set aside.
     aside: u64,
 }
@@ -62,13 +66,35 @@ impl Part {
                 ..Extent::default()
             },
             synced_to: len,
+            has_gap: false,
             has_rest: false,
             aside,
         })
     }
 
+    /// Prepares the file for a fragment, which is written behind the others.
+    pub(super) fn begin_fragment(&mut self) -> io::Result<()> {
+        self.cut_rest()?;
+        self.has_rest = true;
+        Ok(())
+    }
+
+    /// Ends a fragment: it counts, or what was written of it is cut off.
+    pub(super) fn end_fragment(&mut self, staging: &mut Staging, error: Option<&AppendError>) {
+        staging.release();
+        match error {
+            None => (self.has_rest, self.has_gap) = (false, false),
+            Some(error) => {
+                // After an error of the disk, the same fragment may come again.
+                self.has_gap |= matches!(error, AppendError::Evicted);
+                // If this fails, it is done before the next fragment, or by a repair.
+                let _ = self.cut_rest();
+            }
+        }
+    }
+
     /// Cuts the file back to its last whole fragment.
-    pub(super) fn cut_rest(&mut self) -> io::Result<()> {
+    fn cut_rest(&mut self) -> io::Result<()> {
         if self.has_rest {
             self.file.truncate(self.extent.len)?;
             let _ = self.file.allocate(self.aside);

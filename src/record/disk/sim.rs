@@ -45,6 +45,8 @@ pub struct Counts {
 pub struct Faults {
     /// The size of the disk in bytes, if it is limited: `ENOSPC` beyond.
     pub capacity: Option<u64>,
+    /// Every write fails with `ENOSPC`, whatever space there seems to be, as beyond a quota.
+    pub is_refusing: bool,
     /// Every change fails with `EROFS`.
     pub is_read_only: bool,
     /// Every write fails with `EIO`.
@@ -338,6 +340,9 @@ impl DiskFile for SimFile {
         let mut state = self.writable()?;
         if state.faults.is_failing {
             return Err(Errno::IO.into());
+        }
+        if state.faults.is_refusing {
+            return Err(Errno::NOSPC.into());
         }
         let mut written = slices
             .iter()

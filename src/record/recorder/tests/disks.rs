@@ -1,11 +1,19 @@
 //! Disks that fail in every way.
 
+use std::path::Path;
+
 use super::bench::*;
-use crate::record::disk::sim::Faults;
+use super::recorded::{missing, names, numbers};
+use crate::live::cut::Form;
+use crate::record::disk::Disk;
+use crate::record::disk::sim::{Faults, SimDisk};
+use crate::record::mp4::reader::{Fragments, read_head};
+use crate::record::recorder::Rules;
 use crate::record::report::RecordingState;
 
 const FINE: Faults = Faults {
     capacity: None,
+    is_refusing: false,
     is_read_only: false,
     is_failing: false,
     is_sync_failing: false,
@@ -137,6 +145,86 @@ fn after_a_failed_sync_the_next_file_begins_at_once_and_after_the_second_later()
     assert_whole(&mut bench, 0);
 }
 
+/// Leaves no space but what is set aside for the open file.
+fn fill(bench: &Bench) {
+    let len = |path| bench.disk.bytes(path).map_or(0, |bytes| bytes.len() as u64);
+    let paths = bench.disk.paths();
+    let used = paths
+        .iter()
+        .map(|path| bench.disk.allocated(path).max(len(path)));
+    bench.fail(Faults {
+        capacity: Some(used.sum()),
+        ..FINE
+    });
+}
+
+/// Whether an MP4 file says that messages are missing in it.
+fn has_gap(disk: &SimDisk, path: &Path) -> bool {
+    let file = disk.open(path).unwrap();
+    let head = read_head(&*file).unwrap().unwrap();
+    let mut fragments = Fragments::of_closed(&*file, &head, head.closed_at.unwrap()).unwrap();
+    let mut fragments = std::iter::from_fn(|| fragments.next(&*file).unwrap());
+    fragments.any(|fragment| fragment.note.has_gap)
+}
+
+#[test]
+fn a_file_goes_on_after_an_older_one_has_made_room() {
+    for form in [Form::Mp4, Form::Flv] {
+        let mut bench = Bench::new(Rules {
+            form: Some(form),
+            segment: 10_000,
+            ..RULES
+        });
+        // The disk fills up in the middle of a GOP.
+        (bench.feed().gop, bench.feed().frame_len) = (400, 10_000);
+        bench.publish();
+        bench.pass(21_000);
+        assert_eq!(bench.disk.paths().len(), 2);
+        // More than the last file was long.
+        bench.feed().frame_len = 20_000;
+        fill(&bench);
+        bench.pass(9_000);
+        assert_eq!(bench.state(), RecordingState::Recording);
+        bench.fail(FINE);
+        let sent = bench.feed().sent;
+        let files = bench.files();
+        assert_eq!(missing(&files, 800, sent), [0; 0]);
+        assert_eq!(names(&files).len(), 1, "{:?}", names(&files));
+        if form == Form::Mp4 {
+            assert!(!has_gap(&bench.disk, &bench.disk.paths()[0]));
+        }
+        assert_eq!(
+            (bench.report().missed_messages, bench.report().gaps),
+            (0, 0)
+        );
+    }
+}
+
+#[test]
+fn a_disk_that_refuses_for_no_reason_costs_a_file_in_ten_seconds() {
+    let mut bench = Bench::new(Rules {
+        segment: 2_000,
+        ..RULES
+    });
+    bench.publish();
+    bench.pass(60_000);
+    let before = bench.disk.paths().len();
+    bench.fail(Faults {
+        is_refusing: true,
+        ..FINE
+    });
+    bench.pass(31_000);
+    bench.fail(FINE);
+    let removed = before - bench.disk.paths().len();
+    assert!((2..=5).contains(&removed), "{removed} of {before}");
+    bench.pass(15_000);
+    assert_eq!(bench.state(), RecordingState::Recording);
+    assert_eq!(
+        (bench.report().missed_messages, bench.report().gaps),
+        (0, 0)
+    );
+}
+
 #[test]
 fn a_recorder_without_room_loses_nothing() {
     let mut bench = Bench::new(RULES);
@@ -144,9 +232,12 @@ fn a_recorder_without_room_loses_nothing() {
     bench.pass(5_000);
     bench.is_kept = false;
     let taken = bench.store.catalog().condition.taken();
-    bench.store.catalog().condition.set_room(0, taken);
+    // Less than a second has.
+    bench.store.catalog().condition.set_room(6_000, taken);
     bench.pass(15_000);
     assert_eq!(bench.state(), RecordingState::Behind);
+    // What was written before is safe meanwhile.
+    assert!(bench.report().last_sync.is_some());
     bench.is_kept = true;
     bench.pass(5_000);
     assert_eq!(bench.state(), RecordingState::Recording);

@@ -1,9 +1,12 @@
 //! Which files a stream becomes.
 
 use super::bench::*;
+use super::feed::{AVC, OTHER_AVC};
+use super::recorded::{missing, names, numbers};
 use crate::live::cut::Form;
 use crate::record::recorder::Rules;
 use crate::record::report::RecordingState;
+use crate::record::space::length_to_set_aside;
 
 const BOTH: [Form; 2] = [Form::Mp4, Form::Flv];
 
@@ -71,6 +74,7 @@ fn a_publisher_that_returns_in_time_continues_the_file() {
         bench.feed().unpublish();
         bench.pass(20_000);
         assert_eq!(bench.state(), RecordingState::Waiting);
+        assert!(bench.report().last_sync.is_some());
         bench.feed().timestamp = 77;
         bench.publish();
         bench.pass(5_000);
@@ -158,6 +162,40 @@ fn a_form_that_cannot_hold_the_stream_is_a_finding_until_another_publisher_comes
     let files = bench.files();
     let sent = bench.feed().sent;
     assert_eq!(missing(&files, first, sent), [0; 0]);
+}
+
+#[test]
+fn space_is_set_aside_by_the_length_of_the_last_file() {
+    for form in BOTH {
+        let mut bench = Bench::new(Rules {
+            segment: 10_000,
+            ..rules(form)
+        });
+        bench.feed().frame_len = 20_000;
+        bench.publish();
+        let path = |second| format!("live/door/2026-11-28T11-30-{second}Z.{}", form_of(form));
+        bench.pass(1_960);
+        let first = format!("{}.part", path("00"));
+        assert_eq!(bench.disk.allocated(&first), length_to_set_aside(0));
+        bench.pass(11_000);
+        let len = bench.disk.bytes(path("00")).unwrap().len() as u64;
+        let second = format!("{}.part", path("10"));
+        assert_eq!(bench.disk.allocated(&second), length_to_set_aside(len));
+        assert_whole(&mut bench, 0);
+    }
+}
+
+#[test]
+fn a_file_that_gets_too_long_ends_at_a_keyframe() {
+    for form in BOTH {
+        let mut bench = Bench::new(rules(form));
+        bench.feed().frame_len = 200_000;
+        bench.publish();
+        bench.pass(18_000);
+        let files = assert_whole(&mut bench, 0);
+        assert_eq!(files.len(), 2);
+        assert_eq!(files[1].video[0] % 50, 0);
+    }
 }
 
 #[test]
