@@ -203,11 +203,19 @@ impl Mp4Writer {
 
     /// Closes the file, and gives it its name. `None` if there was nothing in it: it is removed. After an
     /// error it can be [repaired](super::repair); `AlreadyExists` means that only the name is missing.
-    pub fn close(self, disk: &dyn Disk) -> io::Result<Option<Extent>> {
-        self.part.close(disk, &mut |file, extent| {
+    ///
+    /// `staging` is for the tables.
+    pub fn close_with(
+        self,
+        disk: &dyn Disk,
+        staging: &mut Staging,
+    ) -> io::Result<Option<Extent>> {
+        let closed = self.part.close(disk, &mut |file, extent| {
             let head = read_head(file)?.ok_or(ErrorKind::InvalidData)?;
-            close(file, &head, extent.len)
-        })
+            close(file, &head, extent.len, &mut staging.whole())
+        });
+        staging.release();
+        closed
     }
 }
 

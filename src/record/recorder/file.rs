@@ -29,11 +29,15 @@ trait Writer: Send {
         staging: &mut Staging,
     ) -> Result<(), AppendError>;
     fn sync(&mut self) -> io::Result<()>;
-    fn close(self: Box<Self>, disk: &dyn Disk) -> io::Result<Option<Extent>>;
+    fn close(
+        self: Box<Self>,
+        disk: &dyn Disk,
+        staging: &mut Staging,
+    ) -> io::Result<Option<Extent>>;
 }
 
 macro_rules! writer {
-    ($type:ty) => {
+    ($type:ty, $close:expr) => {
         impl Writer for $type {
             fn extent(&self) -> &Extent {
                 <$type>::extent(self)
@@ -53,15 +57,19 @@ macro_rules! writer {
                 <$type>::sync(self)
             }
 
-            fn close(self: Box<Self>, disk: &dyn Disk) -> io::Result<Option<Extent>> {
-                <$type>::close(*self, disk)
+            fn close(
+                self: Box<Self>,
+                disk: &dyn Disk,
+                staging: &mut Staging,
+            ) -> io::Result<Option<Extent>> {
+                $close(*self, disk, staging)
             }
         }
     };
 }
 
-writer!(Mp4Writer);
-writer!(FlvWriter);
+writer!(Mp4Writer, Mp4Writer::close_with);
+writer!(FlvWriter, |writer: FlvWriter, disk, _| writer.close(disk));
 
 /// See the module's documentation.
 pub(super) struct OpenFile {
@@ -150,7 +158,11 @@ impl OpenFile {
     }
 
     /// Closes the file, and gives it its name; `None` if there was nothing in it.
-    pub(super) fn close(self, disk: &dyn Disk) -> io::Result<Option<Extent>> {
-        self.writer.close(disk)
+    pub(super) fn close(
+        self,
+        disk: &dyn Disk,
+        staging: &mut Staging,
+    ) -> io::Result<Option<Extent>> {
+        self.writer.close(disk, staging)
     }
 }
