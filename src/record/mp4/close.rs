@@ -23,22 +23,25 @@ use crate::media::mp4::movie::{Content, Movie, Placed, Shift, Table, Times, Tota
 use crate::media::mp4::note::NOTE_LEN;
 use crate::media::mp4::read::FileHead;
 use crate::media::mp4::{FILE_TYPE_LEN, MDAT_HEADER_LEN, mdat_header};
+use crate::record::WallMillis;
 use crate::record::disk::DiskFile;
 use crate::record::extent::Extent;
 
 /// Closes a file whose fragments end at `end`: what follows is replaced by sample tables and an index. The file
 /// then is on the disk as a whole. If there is no space for the tables, nothing has changed.
 ///
-/// Tables are collected in `room`, which must not be empty, before they are written.
+/// Tables are collected in `room`, which must not be empty, before they are written. The end of the
+/// recording is at `to` or later.
 pub fn close(
     file: &mut dyn DiskFile,
     head: &FileHead,
-    end: u64,
+    (end, to): (u64, WallMillis),
     room: &mut [&mut [u8]],
 ) -> io::Result<Extent> {
     file.truncate(end)?;
     let survey = Survey::new(file, head, end)?;
     let mut extent = survey.extent;
+    extent.to = extent.to.max(to);
     match append(file, head, end, &survey, room) {
         Ok(len) => extent.len = len,
         Err(error) => {

@@ -48,7 +48,7 @@ pub fn repair_file(file: &mut dyn DiskFile) -> io::Result<Option<Extent>> {
         return Ok(None);
     }
     let mut room = vec![0; 2 * BUFFER_LEN];
-    close(file, &head, end, &mut [&mut room]).map(Some)
+    close(file, &head, (end, 0), &mut [&mut room]).map(Some)
 }
 
 /// Returns the extent of a closed file; `None` if it isn't one.

@@ -68,6 +68,11 @@ impl Mp4Writer {
         &self.part.extent
     }
 
+    /// Notes that nothing is missing up to this time, although no frame was written.
+    pub fn extend(&mut self, to: WallMillis) {
+        self.part.extent.to = to;
+    }
+
     /// Appends a cut as one fragment. `wall` is when its first frame arrived. The samples are put into the order
     /// in which they lie in the file, video first, and samples of other tracks than those of the file
     /// are dropped. `source` copies them.
@@ -146,6 +151,7 @@ impl Mp4Writer {
                 .first()
                 .is_some_and(|first| first.is_sync || first.kind != Kind::Video),
             has_gap: self.has_gap,
+            speed: cut.speed,
             synced_to: self.part.synced_to,
             zero: zero as u32,
             ..Note::default()
@@ -205,14 +211,10 @@ impl Mp4Writer {
     /// error it can be [repaired](super::repair); `AlreadyExists` means that only the name is missing.
     ///
     /// `staging` is for the tables.
-    pub fn close_with(
-        self,
-        disk: &dyn Disk,
-        staging: &mut Staging,
-    ) -> io::Result<Option<Extent>> {
+    pub fn close_with(self, disk: &dyn Disk, staging: &mut Staging) -> io::Result<Option<Extent>> {
         let closed = self.part.close(disk, &mut |file, extent| {
             let head = read_head(file)?.ok_or(ErrorKind::InvalidData)?;
-            close(file, &head, extent.len, &mut staging.whole())
+            close(file, &head, (extent.len, extent.to), &mut staging.whole())
         });
         staging.release();
         closed

@@ -21,6 +21,7 @@ use crate::record::staging::Staging;
 /// A writer of one format.
 trait Writer: Send {
     fn extent(&self) -> &Extent;
+    fn extend(&mut self, to: WallMillis);
     fn append(
         &mut self,
         cut: &mut Cut,
@@ -29,11 +30,8 @@ trait Writer: Send {
         staging: &mut Staging,
     ) -> Result<(), AppendError>;
     fn sync(&mut self) -> io::Result<()>;
-    fn close(
-        self: Box<Self>,
-        disk: &dyn Disk,
-        staging: &mut Staging,
-    ) -> io::Result<Option<Extent>>;
+    fn close(self: Box<Self>, disk: &dyn Disk, staging: &mut Staging)
+    -> io::Result<Option<Extent>>;
 }
 
 macro_rules! writer {
@@ -41,6 +39,10 @@ macro_rules! writer {
         impl Writer for $type {
             fn extent(&self) -> &Extent {
                 <$type>::extent(self)
+            }
+
+            fn extend(&mut self, to: WallMillis) {
+                <$type>::extend(self, to)
             }
 
             fn append(
@@ -124,6 +126,17 @@ impl OpenFile {
     /// What is in the file.
     pub(super) fn extent(&self) -> &Extent {
         self.writer.extent()
+    }
+
+    /// Notes that a time lapse goes on at this time, even if no keyframe has come.
+    pub(super) fn extend(&mut self, time: WallTime) {
+        /// The distance of messages that follow each other, in ms.
+        const NEAR: WallMillis = 4_000;
+
+        let to = self.extent().to;
+        if self.steps == time.steps && (to..to + NEAR).contains(&time.wall) {
+            self.writer.extend(time.wall);
+        }
     }
 
     /// Whether the cut can be in the same file, judging by its tracks.

@@ -68,7 +68,10 @@ fn a_close_and_a_repair_take_as_much_memory_for_long_files_as_for_short_ones() {
     let short = close_and_repair(500);
     let long = close_and_repair(1_500);
     for (short, long) in short.iter().zip(&long) {
-        assert!(long.bytes_max <= short.bytes_max + 512, "{short:?} {long:?}");
+        assert!(
+            long.bytes_max <= short.bytes_max + 512,
+            "{short:?} {long:?}"
+        );
         assert!(long.bytes_max < 40 * 1024, "{long:?}");
     }
 }
