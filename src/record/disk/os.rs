@@ -33,8 +33,8 @@ const MARKER: &str = ".brooklet";
 /// The longest marker that is read, in bytes.
 const MAX_MARKER_LEN: usize = 64;
 
-/// The number of folders within each other that are searched for files.
-const MAX_DEPTH: usize = 16;
+/// The number of folders within each other that are searched for files: more than names of streams can have.
+const MAX_DEPTH: usize = 512;
 
 /// See the module's documentation.
 pub struct OsDisk {

@@ -27,11 +27,8 @@ use crate::rtmp::stream_key::StreamKey;
 /// A segment ends at the first keyframe after this time, in ms.
 const SHORTEST: u64 = 4_000;
 
-/// Or at any fragment after this time, in ms.
+/// Or before a fragment with which it would be longer than this, in ms.
 const LONGEST: u64 = 10_000;
-
-/// The target duration of segments that aren't longer, in seconds.
-const USUAL_TARGET: u64 = 6;
 
 /// The next file of a stream follows within this time, in ms, or the recording is over.
 const NEXT_FILE: WallMillis = 15_000;
@@ -103,7 +100,8 @@ impl PlaylistSpan {
         };
         let is_awaited = end + NEXT_FILE > now;
         Ok(Survey {
-            target: longest.div_ceil(1_000).max(USUAL_TARGET),
+            // It must not change while a playlist grows (RFC 8216, 6.2.1).
+            target: longest.max(LONGEST).div_ceil(1_000),
             is_growing: self.to > now && (walk.is_open || is_awaited),
         })
     }
@@ -226,7 +224,7 @@ impl PlaylistSpan {
             if note.is_start && (is_passed || !is_later) {
                 start = Some(fragment.offset);
             }
-            end = note.wall.saturating_add(note.duration.into());
+            end = note.wall_end();
             if is_later && start.is_some() && (note.is_start || !is_passed) {
                 break;
             }
@@ -250,6 +248,9 @@ impl Segment {
     /// Whether the next segment begins with this fragment.
     fn ends_before(&self, next: &Fragment) -> bool {
         let note = &next.note;
-        note.has_gap || self.duration >= if note.is_start { SHORTEST } else { LONGEST }
+        let end = note.time.saturating_add(note.duration.into());
+        note.has_gap
+            || note.is_start && self.duration >= SHORTEST
+            || end.saturating_sub(self.time) > LONGEST
     }
 }

@@ -56,13 +56,9 @@ fn a_playlist_lists_all_bytes_of_the_fragments() {
         assert_eq!(text.matches(&map).count(), 1, "{text}");
     }
     let target: u64 = number(&text, "#EXT-X-TARGETDURATION:");
-    for line in text
-        .lines()
-        .filter_map(|line| line.strip_prefix("#EXTINF:"))
-    {
-        let (seconds, ms) = line.strip_suffix(',').unwrap().split_once('.').unwrap();
-        let ms = seconds.parse::<u64>().unwrap() * 1_000 + ms.parse::<u64>().unwrap();
-        assert!(ms > 0 && ms <= target * 1_000, "{line}");
+    for (seconds, ms) in durations(&text) {
+        let ms = seconds * 1_000 + ms;
+        assert!(ms > 0 && ms <= target * 1_000, "{ms}");
     }
 }
 
@@ -92,6 +88,38 @@ fn gaps_and_the_borders_of_files_are_discontinuities() {
     assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), expected);
     let dates = text.matches("#EXT-X-PROGRAM-DATE-TIME:").count();
     assert_eq!(dates, expected + 1);
+}
+
+#[test]
+fn the_target_duration_of_a_growing_playlist_stays_as_it_is() {
+    let mut recorded = Recorded::new(3);
+    recorded.record(20);
+    let mut targets = Vec::new();
+    for round in 0..20 {
+        // Later, there are no keyframes any more.
+        recorded.gop = if round < 3 { 1 } else { 1_000 };
+        recorded.record(7);
+        let now = recorded.walls[recorded.walls.len() - 1][1];
+        let text = playlist(&recorded, 0, u64::MAX, now);
+        let target: u64 = number(&text, "#EXT-X-TARGETDURATION:");
+        for (seconds, ms) in durations(&text) {
+            assert!(seconds * 1_000 + ms <= target * 1_000, "{text}");
+        }
+        targets.push(target);
+    }
+    targets.dedup();
+    assert_eq!(targets, [10]);
+}
+
+/// The durations of segments in seconds and milliseconds.
+fn durations(text: &str) -> impl Iterator<Item = (u64, u64)> {
+    let lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("#EXTINF:"));
+    lines.map(|line| {
+        let (seconds, ms) = line.strip_suffix(',').unwrap().split_once('.').unwrap();
+        (seconds.parse().unwrap(), ms.parse().unwrap())
+    })
 }
 
 #[test]
