@@ -189,8 +189,7 @@ impl PlaylistSpan {
         let Some(start) = self.start(file, fragments.clone())? else {
             return Ok(());
         };
-        let mut has_new_tracks = walk.tracks.as_ref() != Some(&head.init);
-        walk.tracks = Some(head.init);
+        let mut tracks = Some(head.init);
         let mut fragments = fragments;
         let mut segment: Option<Segment> = None;
         walk.is_open = file.entry.is_open;
@@ -208,6 +207,8 @@ impl PlaylistSpan {
                 segment = None;
             }
             let is_first = fragment.offset == start;
+            let has_new_tracks = tracks.is_some() && walk.tracks != tracks;
+            walk.tracks = tracks.take().or(walk.tracks.take());
             let is_later = walk.clock.is_some();
             let clock = walk.clock.get_or_insert_with(|| Clock::new(note));
             let has_gap = clock.pass(note, is_first, has_new_tracks);
@@ -222,7 +223,7 @@ impl PlaylistSpan {
                 duration: 0,
                 wall: note.wall,
                 has_gap: is_later && has_gap,
-                has_new_tracks: std::mem::take(&mut has_new_tracks),
+                has_new_tracks,
             });
             segment.place.len += u64::from(note.len);
             segment.duration = note.end().saturating_sub(segment.time);
