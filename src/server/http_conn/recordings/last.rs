@@ -87,10 +87,11 @@ fn redirect(exchange: &Exchange<'_>, asked: &StreamKey, id: &str) -> Box<Respons
     let (_, name) = asked.app_and_name();
     let query = exchange.head.query().unwrap_or_default();
     let target = [&percent::encode(name), ".mp4?", query, "&of=", id].concat();
-    let response = Response::text(
-        Status::TemporaryRedirect,
-        "these seconds have their own URL",
-    );
+    let why = "these seconds have a URL of their own";
+    let mut response = Response::text(Status::TemporaryRedirect, why);
+    // ffmpeg asks again whenever it seeks, unless it may keep the answer. It reads the first age. Browsers
+    // read the second one, and the caches for which the first one is meant may not keep the answer.
+    response.cache = "s-maxage=3600, private, max-age=0";
     response.header("Location", &target).into()
 }
 
