@@ -32,7 +32,7 @@ pub const MAX_SPAN: WallMillis = 24 * 3_600_000;
 pub const MAX_FILES: usize = 256;
 
 /// Less than this between two files, or between two clocks, comes from the network, and isn't a gap, in ms.
-const JITTER: WallMillis = 1_000;
+pub(super) const JITTER: WallMillis = 1_000;
 
 /// A fragment that begins less than this before the end isn't part of a span any more, in ms. Otherwise the
 /// span up to the end of what was recorded so far would become longer when the next fragment is there,
