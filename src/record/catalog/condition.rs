@@ -40,6 +40,11 @@ impl Condition {
         self.is_listed && self.state == DiskState::Fine && self.trouble.is_none()
     }
 
+    /// Whether the keeper has looked at the disk.
+    pub(in crate::record) fn is_known(&self) -> bool {
+        self.space.is_some() || self.state != DiskState::Fine
+    }
+
     /// Asks for room to write a number of bytes: to be called before they are written. If there isn't
     /// enough above the floor and below the cap: ask again after the keeper's next step, which should be
     /// soon.
