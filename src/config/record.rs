@@ -37,7 +37,7 @@ settings! {
         /// The number of bytes that all recordings together may take; `None` for no such limit.
         max: Option<u64> = None,
         /// The number of bytes of the disk that are left free; `None` for the larger of 500 MB and 5 %
-        /// of the disk.
+        /// of the disk, or an eighth of a disk under 4 GB.
         free: Option<u64> = None,
         /// How often what was written is made safe from power cuts; `None`: only when a file is closed.
         sync: Option<Duration> = Some(Duration::from_secs(10)),

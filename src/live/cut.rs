@@ -74,6 +74,8 @@ pub struct Cut {
     pub missed: u64,
     /// When its first message arrived.
     pub arrived: Millis,
+    /// How many times as fast it is shown, if that isn't 0.
+    pub speed: u16,
 }
 
 impl Cut {

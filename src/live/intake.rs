@@ -241,10 +241,8 @@ impl Intake {
         if is_again {
             self.complete_frame(store);
         }
-        let began = self.publish.began.get_or_set(store.now);
-        if !self.publish.is_settled && store.now.saturating_sub(began) > SETTLE {
-            self.settle(store);
-        }
+        self.publish.began.get_or_set(store.now);
+        self.settle_in_time(store);
         appended
     }
 
@@ -323,8 +321,24 @@ impl Intake {
         }
     }
 
+    /// Stops waiting for tracks that haven't arrived.
+    fn settle_in_time(&mut self, store: &mut Store<'_>) {
+        let began = self
+            .publish
+            .began
+            .get()
+            .filter(|_| !self.publish.is_settled);
+        if began.is_some_and(|began| store.now.saturating_sub(began) > SETTLE) {
+            self.settle(store);
+        }
+    }
+
     /// Lets the doctor examine what has arrived, and returns the findings to log.
     pub(super) fn examine(&mut self, is_live: bool, store: &mut Store<'_>) -> Vec<Finding> {
+        if is_live {
+            // Also if nothing arrives any more: a recording waits for it.
+            self.settle_in_time(store);
+        }
         let Arrivals { since, doctor, .. } = &mut self.arrivals;
         if is_live {
             doctor.note_silence(*since, store.now);

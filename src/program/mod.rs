@@ -57,7 +57,8 @@ pub(crate) fn run() -> ExitCode {
 /// nothing else uses.
 fn log_and_serve(mut settings: Settings) -> Result<(), String> {
     settings.resolve()?;
-    let logger = logger::init(settings.log).map_err(text)?;
+    let logger =
+        logger::init(settings.log).map_err(|error| format!("cannot start the log: {error}"))?;
     let result = serve(settings.config);
     logger.finish(LAST_LINES);
     result
@@ -81,7 +82,8 @@ fn serve(config: Config) -> Result<(), String> {
         // Printed on a separate thread: a stopped reader of standard output must not keep this thread
         // from seeing signals.
         let show = move || show(&greeting);
-        thread::spawn("greeting", logger::STACK_LEN, Box::new(show)).map_err(text)?;
+        thread::spawn("greeting", logger::STACK_LEN, Box::new(show))
+            .map_err(|error| format!("cannot start a thread: {error}"))?;
     }
 
     let _ = signals.read_exact(&mut [0]);

@@ -44,7 +44,7 @@ impl Extent {
         if self.fragments == 0 {
             self.from = note.wall;
         }
-        self.to = note.wall.saturating_add(duration);
+        self.to = note.wall_end();
         self.duration = note.time.saturating_add(duration);
         self.fragments = self.fragments.saturating_add(1);
     }

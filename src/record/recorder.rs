@@ -264,6 +264,9 @@ impl Recorder {
     /// Writes the cut.
     fn record(&mut self, now: Millis, wall: WallMillis, clock: &Now<'_>) {
         let time = self.clock.time_of(self.cut.arrived);
+        if let (Some(file), Some(_)) = (&mut self.file, self.rules.speed) {
+            file.extend(time);
+        }
         if self
             .file
             .as_ref()

@@ -18,11 +18,14 @@ const MIB: u64 = 1 << 20;
 const LEAST_ASIDE: u64 = 4 * MIB;
 const MOST_ASIDE: u64 = 512 * MIB;
 
-/// The default floor: the larger of this and [`DEFAULT_FLOOR_PART`].
+/// The default floor: the larger of this and [`DEFAULT_FLOOR_PART`] ...
 const DEFAULT_FLOOR: u64 = 500_000_000;
 
-/// The part of the file system that is kept free by default.
+/// ... which is a part of the file system.
 const DEFAULT_FLOOR_PART: u64 = 20;
+
+/// But not more than this part, so that small disks can be used.
+const MOST_FLOOR_PART: u64 = 8;
 
 /// The least that is needed until the next look, where the disk isn't tiny.
 const LEAST_NEED: u64 = 8 * MIB;
@@ -35,7 +38,8 @@ const NEED_PART: u64 = 16;
 pub struct Limits {
     /// The most that all recordings may take, in bytes.
     pub max: Option<u64>,
-    /// The space that stays free, in bytes. By default the larger of 500 MB and 5 %.
+    /// The space that stays free, in bytes. By default the larger of 500 MB and 5 %; an
+    /// eighth of disks under 4 GB.
     pub free: Option<u64>,
 }
 
@@ -70,7 +74,8 @@ pub enum Verdict {
 impl Limits {
     /// The space that stays free on a file system of this size.
     pub fn floor(&self, total: u64) -> u64 {
-        let default = DEFAULT_FLOOR.max(total / DEFAULT_FLOOR_PART);
+        let least = DEFAULT_FLOOR.min(total / MOST_FLOOR_PART);
+        let default = least.max(total / DEFAULT_FLOOR_PART);
         self.free.unwrap_or(default)
     }
 
@@ -158,6 +163,9 @@ mod tests {
         let limits = Limits::default();
         assert_eq!(limits.floor(32 * GB), 1_600_000_000);
         assert_eq!(limits.floor(4 * GB), 500_000_000);
+        // Smaller disks would always be full.
+        assert_eq!(limits.floor(GB), 125_000_000);
+        assert_eq!(limits.floor(64 * MIB), 8 * MIB);
         let off = Limits {
             free: Some(0),
             ..limits

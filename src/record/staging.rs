@@ -111,6 +111,12 @@ impl Staging {
         Ok(())
     }
 
+    /// As much room as there is, for bytes that its user writes. It must be [released](Self::release).
+    pub fn whole(&mut self) -> Vec<&mut [u8]> {
+        self.grow(MOST);
+        self.blocks.iter_mut().map(Block::bytes_mut).collect()
+    }
+
     /// Forgets what isn't written, and returns the blocks that aren't kept.
     pub fn release(&mut self) {
         self.len = 0;

@@ -55,7 +55,8 @@ pub(crate) fn write_with(folder: &Path, stream: &str, files: &[u64], lens: Lens)
             append(&mut writer, time, lens);
             time += FRAGMENT;
         }
-        writer.close(&disk).unwrap().unwrap();
+        let mut staging = Staging::new(&Arena::new(64 * BLOCK_LEN)).unwrap();
+        writer.close_with(&disk, &mut staging).unwrap().unwrap();
         names.push(name.to_string());
     }
     names

@@ -74,6 +74,36 @@ fn a_range_is_of_the_file_that_the_client_knows() {
 }
 
 #[test]
+fn a_range_without_a_condition_is_redirected_to_a_file_that_stays_the_same() {
+    let mut scene = Scene::start(Config::default());
+    scene.frames(60);
+    let target = "/live/door.mp4?last=30s&x=%41";
+    let first = scene.get(target, "Range: bytes=0-\r\n");
+    assert_eq!(first.status, 307, "{}", first.text());
+    // ffmpeg sees an age only at the beginning.
+    let cache = first.header("cache-control").unwrap();
+    assert!(cache.starts_with("s-maxage="), "{cache}");
+    let location = first.header("location").unwrap();
+    assert!(
+        location.starts_with("door.mp4?last=30s&x=%41&of="),
+        "{location}"
+    );
+    let fixed = format!("/live/{location}");
+    let whole = scene.get(&fixed, "Range: bytes=0-\r\n");
+    assert_eq!(whole.status, 206, "{}", whole.text());
+    scene.frames(30);
+    let part = scene.get(&fixed, "Range: bytes=5000-79999\r\n");
+    assert_eq!(part.status, 206);
+    assert!(part.body == whole.body[5_000..80_000]);
+    // Nor is another one given for a file that isn't there.
+    let (fixed, _) = fixed.rsplit_once('-').unwrap();
+    for other in [format!("{fixed}-ffffff"), fixed.to_owned()] {
+        let gone = scene.get(&other, "Range: bytes=0-\r\n");
+        assert_eq!(gone.status, 404, "{}", gone.text());
+    }
+}
+
+#[test]
 fn what_cannot_be_had_says_why() {
     let mut scene = start(Config::default());
     let status = |scene: &mut Scene, target: &str| scene.get(target, "").status;

@@ -4,7 +4,7 @@
 //!   0  uuid 96, id (8)
 //!  24  length of the fragment: note, moof and mdat     28  length of the moof
 //!  32  wall                                            40  time
-//!  48  duration                                        52  flags: 1 is_start, 2 has_gap
+//!  48  duration                                        52  speed (16), flags (16): 1 is_start, 2 has_gap
 //!  56  synced_to
 //!  64  video: samples, time runs, offset runs, syncs, 16 bits each
 //!  72  audio: the same
@@ -52,6 +52,8 @@ pub struct Note {
     pub is_start: bool,
     /// Whether messages were lost before it.
     pub has_gap: bool,
+    /// How many times as fast as it came it is shown, in a time lapse; otherwise 0.
+    pub speed: u16,
     /// The length of the file when it was last known to be on the disk.
     pub synced_to: u64,
     /// The samples of the video track.
@@ -100,6 +102,7 @@ impl Note {
         bytes.extend_from_slice(START);
         let flags =
             if self.is_start { IS_START } else { 0 } | if self.has_gap { HAS_GAP } else { 0 };
+        let flags = u32::from(self.speed) << 16 | flags;
         let numbers = [
             self.wall,
             self.time,
@@ -164,6 +167,7 @@ impl Note {
             duration,
             is_start: flags & IS_START != 0,
             has_gap: flags & HAS_GAP != 0,
+            speed: (flags >> 16) as u16,
             synced_to,
             video,
             audio,
@@ -172,9 +176,41 @@ impl Note {
         note.is_plausible().then_some(note)
     }
 
+    /// When its last frame ended, by the clock of `wall`.
+    pub fn wall_end(&self) -> u64 {
+        let duration = u64::from(self.duration) * u64::from(self.speed.max(1));
+        self.wall.saturating_add(duration)
+    }
+
     /// The number of bytes between the beginnings of the note and of the first sample.
     pub fn data_offset(&self) -> u64 {
         NOTE_LEN as u64 + u64::from(self.moof_len) + 8
+    }
+
+    /// The earliest decode time in the stream: the low 32 bits of that in ms.
+    pub fn stream_time(&self) -> u32 {
+        self.zero.wrapping_add(self.time as u32)
+    }
+
+    /// The time from the file's zero at which it ends, in ms.
+    pub fn end(&self) -> u64 {
+        self.time.saturating_add(self.duration.into())
+    }
+
+    /// The numbers of bytes between the beginning of the `moof` and the decode times in it, of 64 bits each:
+    /// of video, of audio.
+    pub fn decode_times(&self) -> [Option<u64>; 2] {
+        // `traf`, `tfhd`, `tfdt`.
+        const HEADERS: u32 = 8 + 16 + 12;
+
+        let places = [
+            (self.video.samples, 0),
+            (self.audio.samples, self.video.samples),
+        ];
+        places.map(|(samples, before)| {
+            let at = moof_len(before, 0) + HEADERS;
+            (samples > 0).then_some(u64::from(at))
+        })
     }
 
     /// The length that follows from the other fields.

@@ -13,9 +13,11 @@
 //! The disk is gone when the marker isn't there or has another id. A disk that was on a file system of its
 //! own isn't the root file system, whatever the marker says.
 
+use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, ErrorKind, IoSlice, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -33,8 +35,8 @@ const MARKER: &str = ".brooklet";
 /// The longest marker that is read, in bytes.
 const MAX_MARKER_LEN: usize = 64;
 
-/// The number of folders within each other that are searched for files.
-const MAX_DEPTH: usize = 16;
+/// The number of folders within each other that are searched for files: more than names of streams can have.
+const MAX_DEPTH: usize = 512;
 
 /// See the module's documentation.
 pub struct OsDisk {
@@ -78,7 +80,7 @@ impl OsDisk {
         for part in path.parent().into_iter().flat_map(Path::components) {
             let folder = above.join(part);
             // std's function is much larger.
-            match mkdir(&folder, Mode::RWXU | Mode::RWXG | Mode::RWXO) {
+            match mkdir(c_path(&folder)?, Mode::RWXU | Mode::RWXG | Mode::RWXO) {
                 Ok(()) => sync_folder(&above)?,
                 Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
@@ -167,11 +169,11 @@ impl Disk for OsDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        unlink(self.locate(path)?)?;
+        unlink(c_path(&self.locate(path)?)?)?;
         let above = path.ancestors().skip(1);
         for folder in above.take_while(|folder| !folder.as_os_str().is_empty()) {
             // Fails if something is left in it.
-            if rmdir(self.root.join(folder)).is_err() {
+            if rmdir(c_path(&self.root.join(folder))?).is_err() {
                 break;
             }
         }
@@ -204,7 +206,7 @@ impl Disk for OsDisk {
     }
 
     fn space(&self) -> io::Result<Space> {
-        let space = statvfs(&self.root)?;
+        let space = statvfs(c_path(&self.root)?)?;
         let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
         Ok(Space {
             free: bytes(space.f_bavail),
@@ -302,9 +304,9 @@ fn list_folder(
 }
 
 fn modified(metadata: &fs::Metadata) -> WallMillis {
-    let since_1970 = metadata.modified().ok();
-    let since_1970 = since_1970.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    since_1970.map_or(0, |since| since.as_millis() as WallMillis)
+    let seconds = WallMillis::try_from(metadata.mtime()).unwrap_or_default();
+    let ms = metadata.mtime_nsec() as WallMillis / 1_000_000;
+    seconds.saturating_mul(1_000).saturating_add(ms)
 }
 
 fn is_harmless(error: &io::Error) -> bool {
@@ -322,9 +324,14 @@ fn read_marker(file: &File) -> io::Result<String> {
     Ok(text.unwrap_or_default().to_owned())
 }
 
+/// The id and the process in a marker.
+fn fields_of(marker: &str) -> Option<(&str, &str)> {
+    marker.strip_suffix('\n')?.split_once(' ')
+}
+
 /// The id in a marker.
 fn id_of(marker: &str) -> Option<u64> {
-    u64::from_str_radix(marker.split_whitespace().next()?, 16).ok()
+    u64::from_str_radix(fields_of(marker)?.0, 16).ok()
 }
 
 /// An id that no other disk has: the seed of std's hash maps is random.
@@ -337,7 +344,7 @@ fn gone(why: &'static str) -> io::Error {
 }
 
 fn in_use(root: &Path, marker: &str) -> io::Error {
-    let process = marker.split_whitespace().nth(1).unwrap_or("another");
+    let process = fields_of(marker).map_or("another", |(_, process)| process);
     let text = format!("process {process} is recording in {}", root.display());
     io::Error::new(ErrorKind::ResourceBusy, text)
 }
@@ -348,7 +355,7 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        match renameat_with(CWD, c_path(from)?, CWD, c_path(to)?, RenameFlags::NOREPLACE) {
             // File systems and kernels without this.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
             other => return Ok(other?),
@@ -358,7 +365,12 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     if fs::symlink_metadata(to).is_ok() {
         return Err(ErrorKind::AlreadyExists.into());
     }
-    Ok(rustix::fs::rename(from, to)?)
+    fs::rename(from, to)
+}
+
+/// A path for a system call. rustix's own conversions are a copy of their code for each call.
+fn c_path(path: &Path) -> io::Result<CString> {
+    Ok(CString::new(path.as_os_str().as_bytes())?)
 }
 
 /// Makes the entries of the folder in which a file lies durable.

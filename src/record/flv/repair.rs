@@ -33,7 +33,7 @@ pub fn repair_file(file: &mut dyn DiskFile) -> io::Result<Option<Extent>> {
     let Some(Whole { last, extent }) = whole(walk)? else {
         return Ok(None);
     };
-    close(file, &head, last.end, &last.mark)?;
+    close(file, &head, (last.end, extent.to), &last.mark)?;
     Ok(Some(extent))
 }
 

@@ -95,6 +95,11 @@ impl FlvWriter {
         &self.part.extent
     }
 
+    /// Notes that nothing is missing up to this time, although no frame was written.
+    pub fn extend(&mut self, to: WallMillis) {
+        self.part.extent.to = to;
+    }
+
     /// Appends a cut as one fragment. `wall` is when its first frame arrived. `source` copies the messages.
     ///
     /// After an error nothing of the cut is in the file. After an error of the disk it can be appended again, here or
@@ -144,7 +149,7 @@ impl FlvWriter {
     /// error it can be [repaired](super::repair); `AlreadyExists` means that only the name is missing.
     pub fn close(self, disk: &dyn Disk) -> io::Result<Option<Extent>> {
         self.part.close(disk, &mut |file, extent| {
-            close(file, &self.head, extent.len, &self.last)?;
+            close(file, &self.head, (extent.len, extent.to), &self.last)?;
             Ok(extent)
         })
     }

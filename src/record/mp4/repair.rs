@@ -47,7 +47,8 @@ pub fn repair_file(file: &mut dyn DiskFile) -> io::Result<Option<Extent>> {
     if end == head.len {
         return Ok(None);
     }
-    close(file, &head, end).map(Some)
+    let mut room = vec![0; 2 * BUFFER_LEN];
+    close(file, &head, (end, 0), &mut [&mut room]).map(Some)
 }
 
 /// Returns the extent of a closed file; `None` if it isn't one.

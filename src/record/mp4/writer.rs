@@ -65,6 +65,11 @@ impl Mp4Writer {
         &self.part.extent
     }
 
+    /// Notes that nothing is missing up to this time, although no frame was written.
+    pub fn extend(&mut self, to: WallMillis) {
+        self.part.extent.to = to;
+    }
+
     /// Appends a cut as one fragment. `wall` is when its first frame arrived. The samples are put into the order
     /// in which they lie in the file, video first, and samples of other tracks than those of the file
     /// are dropped. `source` copies them.
@@ -132,6 +137,7 @@ impl Mp4Writer {
                 .first()
                 .is_some_and(|first| first.is_sync || first.kind != Kind::Video),
             has_gap: self.part.has_gap,
+            speed: cut.speed,
             synced_to: self.part.synced_to,
             zero: zero as u32,
             ..Note::default()
@@ -187,11 +193,15 @@ impl Mp4Writer {
 
     /// Closes the file, and gives it its name. `None` if there was nothing in it: it is removed. After an
     /// error it can be [repaired](super::repair); `AlreadyExists` means that only the name is missing.
-    pub fn close(self, disk: &dyn Disk) -> io::Result<Option<Extent>> {
-        self.part.close(disk, &mut |file, extent| {
+    ///
+    /// `staging` is for the tables.
+    pub fn close_with(self, disk: &dyn Disk, staging: &mut Staging) -> io::Result<Option<Extent>> {
+        let closed = self.part.close(disk, &mut |file, extent| {
             let head = read_head(file)?.ok_or(ErrorKind::InvalidData)?;
-            close(file, &head, extent.len)
-        })
+            close(file, &head, (extent.len, extent.to), &mut staging.whole())
+        });
+        staging.release();
+        closed
     }
 }
 

@@ -32,7 +32,7 @@ pub const MAX_SPAN: WallMillis = 24 * 3_600_000;
 pub const MAX_FILES: usize = 256;
 
 /// Less than this between two files, or between two clocks, comes from the network, and isn't a gap, in ms.
-const JITTER: WallMillis = 1_000;
+pub(super) const JITTER: WallMillis = 1_000;
 
 /// A fragment that begins less than this before the end isn't part of a span any more, in ms. Otherwise the
 /// span up to the end of what was recorded so far would become longer when the next fragment is there,
@@ -194,7 +194,7 @@ fn find(
         let note = &found.note;
         let is_passed = part
             .as_ref()
-            .is_none_or(|part| ends(&part.last.note) <= from);
+            .is_none_or(|part| part.last.note.wall_end() <= from);
         if note.wall >= to || (is_next || !is_passed) && !begins_before(note, to) {
             break;
         }
@@ -215,17 +215,12 @@ fn find(
         part.longest = part.longest.max(note.moof_len);
         part.ends.add(&found);
     }
-    Ok(part.filter(|part| part.first.note.wall < to && ends(&part.last.note) > from))
+    Ok(part.filter(|part| part.first.note.wall < to && part.last.note.wall_end() > from))
 }
 
 /// Whether a fragment that follows others begins before the end of a span.
 pub(super) fn begins_before(note: &Note, to: WallMillis) -> bool {
     note.wall.saturating_add(END_JITTER) < to
-}
-
-/// When a fragment ends.
-fn ends(note: &Note) -> WallMillis {
-    note.wall.saturating_add(note.duration.into())
 }
 
 impl Plan {
@@ -236,7 +231,8 @@ impl Plan {
             (Some(before), Some(last)) => {
                 let duration = u64::from(last.duration);
                 let end = signed(last.time) + before.shift + signed(duration);
-                let gap = first.wall.saturating_sub(ends(&last));
+                let gap = first.wall.saturating_sub(last.wall_end());
+                let gap = gap / u64::from(last.speed.max(1));
                 let gap = if gap < JITTER { 0 } else { gap };
                 end + signed(gap)
             }
@@ -267,7 +263,7 @@ impl Plan {
             times,
         });
         self.len += end - start;
-        self.to = self.to.max(ends(&found.last.note));
+        self.to = self.to.max(found.last.note.wall_end());
         Ok(())
     }
 

@@ -20,6 +20,8 @@ struct Recorded {
     key: StreamKey,
     script: Script,
     presentation: Presentation,
+    /// The number of cuts from one keyframe to the next.
+    gop: usize,
     /// How late frames arrive, in ms.
     delay: WallMillis,
     /// The last file while it is open.
@@ -40,6 +42,7 @@ impl Recorded {
             key: StreamKey::new("live", "door").unwrap(),
             script: Script::new(seed),
             presentation: presentation(),
+            gop: 1,
             delay: 0,
             open: None,
             walls: Vec::new(),
@@ -50,6 +53,7 @@ impl Recorded {
     fn record(&mut self, fragments: usize) {
         for _ in 0..fragments {
             let mut cut = self.script.cut();
+            cut.samples[0].is_sync = self.walls.len() % self.gop == 0;
             let frames = cut.samples.iter().filter(|sample| sample.duration == 40);
             let end = WALL + self.script.time + self.delay;
             let start = end - 40 * frames.count() as u64;

@@ -88,7 +88,7 @@ impl Recorder {
         };
         let (name, key) = (file.name, self.stream.key().clone());
         let began = clock().0;
-        let closed = file.close(&**self.store.disk());
+        let closed = file.close(&**self.store.disk(), &mut self.staging);
         self.note_time(began, clock);
         let (now, wall) = clock();
         match closed {

@@ -21,6 +21,7 @@ use crate::record::staging::Staging;
 /// A writer of one format.
 trait Writer: Send {
     fn extent(&self) -> &Extent;
+    fn extend(&mut self, to: WallMillis);
     fn append(
         &mut self,
         cut: &mut Cut,
@@ -29,14 +30,19 @@ trait Writer: Send {
         staging: &mut Staging,
     ) -> Result<(), AppendError>;
     fn sync(&mut self) -> io::Result<()>;
-    fn close(self: Box<Self>, disk: &dyn Disk) -> io::Result<Option<Extent>>;
+    fn close(self: Box<Self>, disk: &dyn Disk, staging: &mut Staging)
+    -> io::Result<Option<Extent>>;
 }
 
 macro_rules! writer {
-    ($type:ty) => {
+    ($type:ty, $close:expr) => {
         impl Writer for $type {
             fn extent(&self) -> &Extent {
                 <$type>::extent(self)
+            }
+
+            fn extend(&mut self, to: WallMillis) {
+                <$type>::extend(self, to)
             }
 
             fn append(
@@ -53,15 +59,19 @@ macro_rules! writer {
                 <$type>::sync(self)
             }
 
-            fn close(self: Box<Self>, disk: &dyn Disk) -> io::Result<Option<Extent>> {
-                <$type>::close(*self, disk)
+            fn close(
+                self: Box<Self>,
+                disk: &dyn Disk,
+                staging: &mut Staging,
+            ) -> io::Result<Option<Extent>> {
+                $close(*self, disk, staging)
             }
         }
     };
 }
 
-writer!(Mp4Writer);
-writer!(FlvWriter);
+writer!(Mp4Writer, Mp4Writer::close_with);
+writer!(FlvWriter, |writer: FlvWriter, disk, _| writer.close(disk));
 
 /// See the module's documentation.
 pub(super) struct OpenFile {
@@ -118,6 +128,17 @@ impl OpenFile {
         self.writer.extent()
     }
 
+    /// Notes that a time lapse goes on at this time, even if no keyframe has come.
+    pub(super) fn extend(&mut self, time: WallTime) {
+        /// The distance of messages that follow each other, in ms.
+        const NEAR: WallMillis = 4_000;
+
+        let to = self.extent().to;
+        if self.steps == time.steps && (to..to + NEAR).contains(&time.wall) {
+            self.writer.extend(time.wall);
+        }
+    }
+
     /// Whether the cut can be in the same file, judging by its tracks.
     pub(super) fn takes(&self, cut: &Cut) -> bool {
         let is_same = Arc::ptr_eq(&self.tracks, &cut.tracks);
@@ -150,7 +171,11 @@ impl OpenFile {
     }
 
     /// Closes the file, and gives it its name; `None` if there was nothing in it.
-    pub(super) fn close(self, disk: &dyn Disk) -> io::Result<Option<Extent>> {
-        self.writer.close(disk)
+    pub(super) fn close(
+        self,
+        disk: &dyn Disk,
+        staging: &mut Staging,
+    ) -> io::Result<Option<Extent>> {
+        self.writer.close(disk, staging)
     }
 }

@@ -19,6 +19,7 @@ impl Lapse {
     /// Leaves only the keyframe of a cut, if it has one, to be shown `speed` times as fast.
     pub(super) fn keep_keyframe(&mut self, cut: &mut Cut, speed: u32) {
         let speed = speed.max(1);
+        cut.speed = u16::try_from(speed).unwrap_or(u16::MAX);
         let video = cut
             .samples
             .iter()

@@ -8,16 +8,17 @@ use crate::record::report::RecordingState;
 struct NoFormat;
 
 impl Recorder {
-    /// Takes a place in the log if the form of the next file is known, or lets the one that there is end
-    /// where the form has changed.
+    /// Takes a place in the log, or lets the one that there is end where the form has changed.
     pub(super) fn find_place(&mut self) {
         let wanted = self.wanted_form();
         match (&mut self.place, wanted) {
             (None, Err(NoFormat)) => self.tally.report.state = RecordingState::NoFormat,
-            (None, Ok(Some(form))) if !self.is_finishing => {
+            (None, Ok(form)) if !self.is_finishing && (form.is_some() || self.stream.is_live()) => {
                 if self.tally.report.state == RecordingState::NoFormat {
                     self.tally.report.state = RecordingState::Waiting;
                 }
+                // What comes before the form is known has to stay in the log.
+                let form = form.unwrap_or(Form::Mp4);
                 self.place = Some(self.stream.begin_recording(form, self.from));
             }
             (Some(place), Ok(form)) if form.is_none_or(|form| form == place.form()) => {}

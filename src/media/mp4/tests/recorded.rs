@@ -280,6 +280,7 @@ fn a_note_has_the_bytes_of_its_documentation() {
         duration: 8,
         is_start: true,
         has_gap: true,
+        speed: 60,
         synced_to: 9,
         ..Note::default()
     };
@@ -289,7 +290,7 @@ fn a_note_has_the_bytes_of_its_documentation() {
     assert_eq!(
         bytes[24..92],
         *b"\0\0\x01\x49\0\0\0\xC8\0\0\x01\x02\x03\x04\x05\x06\0\0\0\0\0\0\0\x07\
-           \0\0\0\x08\0\0\0\x03\0\0\0\0\0\0\0\x09\
+           \0\0\0\x08\0\x3C\0\x03\0\0\0\0\0\0\0\x09\
            \0\x01\0\x01\0\x01\0\x01\0\x02\0\x01\0\0\0\0\0\0\0\x0A\0\0\0\x0B\0\0\0\0"
     );
     assert_eq!(Note::parse(&bytes), Some(note));

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::OsDisk;
 use crate::record::disk::{Disk, Failure};
+use crate::record::name::{FileName, Format, path};
+use crate::rtmp::stream_key::StreamKey;
 
 /// A folder that is removed at the end.
 struct Folder(PathBuf);
@@ -96,6 +98,19 @@ fn folders_vanish_with_their_last_file() {
     disk.remove(Path::new("live/b")).unwrap();
     assert!(!folder.0.join("live").exists());
     assert!(folder.0.exists());
+}
+
+#[test]
+fn files_of_the_longest_names_are_listed() {
+    let folder = Folder::new();
+    let disk = folder.disk();
+    let key = StreamKey::new("", &"a/".repeat(255)).unwrap();
+    let path = path(&key, FileName::dated(1_795_865_400_000, Format::Mp4));
+    disk.create(&path).unwrap();
+    let mut found = Vec::new();
+    disk.list(&mut |file| found.push(file.path.to_owned()))
+        .unwrap();
+    assert_eq!(found, [path]);
 }
 
 #[test]

@@ -3,6 +3,7 @@ use std::path::Path;
 
 use super::script::{WALL, presentation};
 use super::{ClosedFile, NAME, Script, SimDisk, part, repaired};
+use crate::live::arena::{Arena, BLOCK_LEN};
 use crate::live::cut::{Cut, CutSample};
 use crate::live::kind::Kind;
 use crate::media::mp4::Presentation;
@@ -12,6 +13,7 @@ use crate::record::disk::{Disk, Failure};
 use crate::record::mp4::reader::{Fragments, read_head, read_moof};
 use crate::record::mp4::repair::repair;
 use crate::record::mp4::writer::Mp4Writer;
+use crate::record::staging::Staging;
 
 /// Appends some fragments.
 fn record(script: &mut Script, writer: &mut Mp4Writer, count: usize) {
@@ -201,6 +203,29 @@ fn a_long_fragment_is_written_in_pieces_of_256_kib() {
         .unwrap();
     assert_eq!(disk.counts().writes - before, 4);
     assert_eq!(disk.counts().longest_write, 256 * 1024);
+}
+
+#[test]
+fn a_close_writes_its_tables_at_once_or_in_as_few_pieces_as_memory_allows() {
+    let disk = SimDisk::new();
+    let mut script = Script::new(6);
+    for (blocks, most) in [(64, 1), (6, 4)] {
+        let arena = Arena::new(blocks * BLOCK_LEN);
+        let mut staging = Staging::new(&arena).unwrap();
+        let mut writer = script.writer(&disk);
+        script.appended.clear();
+        record(&mut script, &mut writer, 400);
+        let (before, end) = (disk.counts().writes, writer.extent().len);
+        let extent = writer.close_with(&disk, &mut staging).unwrap().unwrap();
+        assert!(extent.len - end > 64 * 1024);
+        // One more for the header.
+        let writes = disk.counts().writes - before - 1;
+        assert!((1..=most).contains(&writes), "{blocks} blocks: {writes}");
+        assert_eq!(arena.free_blocks(), blocks - 2);
+        let closed = ClosedFile::parse(&disk.bytes(NAME).unwrap());
+        assert!(closed == script.expected(400));
+        disk.remove(Path::new(NAME)).unwrap();
+    }
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn every_power_cut_leaves_what_was_synced() {
 #[test]
 fn power_that_fails_during_a_repair_loses_nothing_more() {
     let mut cuts = 0;
-    for seed in 10..13 {
+    for seed in 10..14 {
         let session = Session::new(seed);
         let all = session.disk.operations();
         for _ in 0..12 {

@@ -10,9 +10,12 @@ use crate::live::kind::Kind;
 use crate::media::mp4::{AudioTrack, Presentation, VideoTrack};
 use crate::record::WallMillis;
 use crate::record::append::AppendError;
+use crate::record::disk::Disk;
 use crate::record::disk::sim::SimDisk;
+use crate::record::extent::Extent;
 use crate::record::mp4::writer::Mp4Writer;
 use crate::record::staging::Staging;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 
@@ -56,6 +59,14 @@ fn bytes_of(sample: &CutSample, from: u32) -> impl Iterator<Item = u8> {
         let mixed = seed.wrapping_add(at.into());
         (mixed.wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 56) as u8
     })
+}
+
+impl Mp4Writer {
+    /// Closes the file with memory of its own.
+    pub(in crate::record) fn close(self, disk: &dyn Disk) -> io::Result<Option<Extent>> {
+        let mut staging = Staging::new(&Arena::new(64 * BLOCK_LEN)).unwrap();
+        self.close_with(disk, &mut staging)
+    }
 }
 
 /// A recording under way.

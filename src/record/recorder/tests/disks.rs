@@ -304,3 +304,20 @@ fn a_disk_that_is_slower_than_memory_lasts_leaves_counted_gaps() {
     assert!((1..=2).contains(&report.gaps), "{}", report.gaps);
     assert_eq!(files.len(), 1);
 }
+
+#[test]
+fn a_close_on_a_slow_disk_takes_a_few_writes() {
+    let mut bench = Bench::new(RULES);
+    bench.publish();
+    bench.pass(300_000);
+    bench.feed().unpublish();
+    bench.pass(5_000);
+    bench.feed().slow = 2_000;
+    let before = bench.disk.counts().writes;
+    bench.recorder.finish();
+    bench.step();
+    assert!(bench.is_over);
+    // The tables and the header, each with a sync.
+    assert_eq!(bench.disk.counts().writes - before, 2);
+    assert_eq!(bench.report().longest_write, 8_000);
+}

@@ -4,9 +4,15 @@ use super::bench::*;
 use super::feed::{AVC, OTHER_AVC};
 use super::recorded::{missing, names, numbers};
 use crate::live::cut::Form;
+use crate::media::Medium;
+use crate::record::mp4::tests::closed_file::ClosedFile;
+use crate::record::playback::plan::plan;
+use crate::record::playback::span::SpanBody;
+use crate::record::playback::{Body, Recordings};
 use crate::record::recorder::Rules;
 use crate::record::report::RecordingState;
 use crate::record::space::length_to_set_aside;
+use crate::rtmp::stream_key::StreamKey;
 
 const BOTH: [Form; 2] = [Form::Mp4, Form::Flv];
 
@@ -302,4 +308,83 @@ fn figures_tell_what_was_written_and_how_long_it_took() {
     assert_whole(&mut bench, 0);
     let len = bench.disk.bytes(name).unwrap().len() as u64;
     assert_eq!(bench.report().bytes, len);
+}
+
+#[test]
+fn video_without_audio_is_recorded_even_if_its_publisher_falls_silent_at_once() {
+    let mut bench = Bench::new(RULES);
+    bench.feed().has_audio = false;
+    bench.publish();
+    bench.pass(1_000);
+    // It stays connected.
+    bench.feed().is_live = false;
+    for _ in 0..10 {
+        bench.pass(1_000);
+        let feed = bench.feed();
+        feed.stream.pump(feed.now);
+    }
+    assert_eq!(bench.state(), RecordingState::Recording);
+    bench.end();
+    assert_eq!(bench.files()[0].video.len(), 25);
+}
+
+#[test]
+fn sound_alone_is_recorded_from_its_first_message_on() {
+    // AAC with its header; Speex, which MP4 has no name for.
+    for (tag, extension) in [([0xAF, 1], "mp4"), ([0xB6, 1], "flv")] {
+        for form in [None, Some(Form::Flv)] {
+            let mut bench = Bench::new(Rules { form, ..RULES });
+            bench.feed().has_audio = tag[0] == 0xAF;
+            bench.feed().publish(&[]);
+            bench.feed().is_live = false;
+            for number in 0..250_u32 {
+                let [a, b, c, d] = number.to_be_bytes();
+                let payload = [tag[0], tag[1], 0, 0, 0, a, b, c, d, 0x41];
+                bench.feed().append(Medium::Audio, &payload);
+                bench.pass(40);
+            }
+            let extension = form.map_or(extension, |_| "flv");
+            let [file] = &bench.files()[..] else { panic!() };
+            assert!(file.name.ends_with(extension), "{}", file.name);
+            assert_eq!(
+                file.audio,
+                (0..250).collect::<Vec<_>>(),
+                "{tag:x?} {form:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_files_of_a_time_lapse_follow_each_other_without_a_gap() {
+    let mut bench = Bench::new(Rules {
+        speed: Some(10),
+        segment: 2_000,
+        ..rules(Form::Mp4)
+    });
+    bench.feed().gop = 125;
+    bench.publish();
+    bench.pass(60_000);
+    assert_eq!(bench.files().len(), 3);
+    let key = StreamKey::new("live", "door").unwrap();
+    let mut spans = Vec::new();
+    bench
+        .store
+        .catalog()
+        .spans(&key, 0..u64::MAX, 9, &mut spans);
+    assert_eq!(spans.len(), 1);
+    let recordings = Recordings {
+        catalog: bench.store.shared_catalog().clone(),
+        disk: bench.store.disk().clone(),
+    };
+    let plan = plan(&recordings, &key, 0, u64::MAX, &mut |_| true).unwrap();
+    let mut body = SpanBody::new(recordings, key, plan).unwrap();
+    let mut bytes = vec![0; body.len() as usize];
+    let mut done = 0;
+    while done < bytes.len() {
+        done += body.read(done as u64, &mut bytes[done..]).unwrap();
+    }
+    let times = ClosedFile::parse_span(&bytes).video;
+    let times: Vec<u64> = times.iter().map(|frame| frame.time).collect();
+    assert_eq!(times, (0..12).map(|n| n * 500).collect::<Vec<_>>());
 }

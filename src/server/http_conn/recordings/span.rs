@@ -18,7 +18,7 @@ use crate::server::http_conn::{HttpEnd, log_viewer, no_memory};
 use crate::server::wall_clock;
 
 /// The parameters that aren't for the files of a playlist.
-const OF_SPANS: &[&str] = &["from", "to", "duration", "init", "download"];
+const OF_SPANS: &[&str] = &["from", "to", "duration", "init", "segment", "download"];
 
 /// Answers a request for a span as one file.
 pub(super) fn file(
