@@ -47,7 +47,7 @@ pub trait Disk: Send + Sync {
     fn check(&self) -> io::Result<()>;
 
     /// Notes which disk this is, by a marker file in the folder, which is created if it isn't there.
-    /// The folder itself must exist.
+    /// The folder itself must exist. `ResourceBusy` if another process records in it.
     fn claim(&self) -> io::Result<()>;
 }
 

@@ -34,8 +34,8 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Creates the file that will be `path`, and writes what precedes the fragments. `AlreadyExists` if
-    /// there is a file that will be `path`; whether `path` is taken is for the caller to check.
+    /// Creates the file that becomes `path` at the close, and writes what precedes the fragments. `AlreadyExists`
+    /// if there is such a file; whether `path` is taken is for the caller to check.
     ///
     /// `aside` bytes are set aside for it.
     pub(super) fn begin(

@@ -3,7 +3,7 @@
 //! ```text
 //! cut -> right file? -> append -> sync is due? -> next cut
 //!          |              |
-//!          |              +-- the disk fails: this file is given up, and the next one is tried later
+//!          |              +-- the disk fails: it is tried again later, mostly with the next file
 //!          +-- none, other tracks, the segment is over, the clock was set: the next file begins
 //! ```
 //!

@@ -54,8 +54,7 @@ impl Condition {
         if is_enough {
             self.room -= len;
             self.taken = self.taken.saturating_add(len);
-        }
-        if !is_enough {
+        } else {
             self.refused = self.refused.max(len);
         }
         is_enough

@@ -10,7 +10,7 @@ use crate::record::name::FileName;
 /// The largest distance of two files of one span, in ms: FAT counts the ends of files in steps of 2 s.
 pub(super) const MAX_DISTANCE: u64 = 2_000;
 
-/// The names say seconds.
+/// Names tell only the second: a file begins up to this much later, in ms.
 const SECOND: u64 = 1_000;
 
 const DAY: u64 = 86_400_000;

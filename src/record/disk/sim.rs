@@ -55,7 +55,7 @@ pub struct Faults {
     pub is_sync_failing: bool,
     /// Nothing is there: `ENOENT` by name, `EIO` for open files.
     pub is_gone: bool,
-    /// Writes take only so many bytes of each slice's end away: a write fails after this many bytes.
+    /// Only so many bytes are written; then the write fails with `EIO`, as all later ones do.
     pub fails_after: Option<u64>,
 }
 

@@ -1,9 +1,8 @@
 //! The repair of a file that wasn't closed, because power failed, the program was killed, or the disk was
 //! full.
 //!
-//! What the last sync covers is there. How far that goes says the mark of a later fragment. Of what was
-//! written since then, any part may be missing: there, fragments count as long as their checksums are
-//! right.
+//! What the last sync covers is there, and the marks of later fragments say how far that goes. Of what was
+//! written after it, any part may be missing: there, fragments count as long as their checksums are right.
 
 use std::io;
 use std::path::Path;

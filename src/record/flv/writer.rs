@@ -51,8 +51,8 @@ impl FlvWriter {
     /// that name is for the caller to check.
     ///
     /// `aside` bytes are set aside for it.
-    /// `expected_duration` in ms is for how long there is room in the index of keyframes; after that there is one for
-    /// every second keyframe, and so on.
+    /// The index of keyframes has room for `expected_duration`, in ms. If the file gets longer, it has only every
+    /// second keyframe, or every third one, and so on.
     pub fn begin(
         disk: &dyn Disk,
         path: &Path,

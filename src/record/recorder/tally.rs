@@ -95,7 +95,7 @@ impl Tally {
     }
 }
 
-/// Logs that the disk was too slow.
+/// Logs that messages are missing.
 pub(super) fn warn_of_gap(key: &StreamKey) {
-    log::warn!("{key}: a gap in the recording: the disk is too slow for the memory that there is");
+    log::warn!("{key}: a gap in the recording: the disk was too slow, or has failed");
 }

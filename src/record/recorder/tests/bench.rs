@@ -131,6 +131,13 @@ impl Bench {
         }
     }
 
+    /// Leaves room for so many bytes, and no keeper that makes more.
+    pub(super) fn leave_room(&mut self, len: u64) {
+        self.is_kept = false;
+        let condition = &mut self.store.catalog().condition;
+        condition.set_room(len, condition.taken());
+    }
+
     /// Lets the recorder do what is due.
     pub(super) fn step(&mut self) {
         let feed = Arc::clone(&self.feed);

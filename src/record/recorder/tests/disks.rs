@@ -230,10 +230,8 @@ fn a_recorder_without_room_loses_nothing() {
     let mut bench = Bench::new(RULES);
     bench.publish();
     bench.pass(5_000);
-    bench.is_kept = false;
-    let taken = bench.store.catalog().condition.taken();
     // Less than a second has.
-    bench.store.catalog().condition.set_room(6_000, taken);
+    bench.leave_room(6_000);
     bench.pass(15_000);
     assert_eq!(bench.state(), RecordingState::Behind);
     // What was written before is safe meanwhile.
@@ -251,9 +249,7 @@ fn an_end_without_room_waits_for_the_keeper_and_no_longer() {
         let mut bench = Bench::new(RULES);
         bench.publish();
         bench.pass(5_000);
-        bench.is_kept = false;
-        let taken = bench.store.catalog().condition.taken();
-        bench.store.catalog().condition.set_room(0, taken);
+        bench.leave_room(0);
         bench.pass(2_000);
         bench.is_kept = is_kept;
         bench.end();

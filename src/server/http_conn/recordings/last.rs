@@ -1,8 +1,8 @@
 //! The last seconds of a stream, from memory.
 //!
-//! Each request for them is answered with another file while the stream goes on. Players that read a file
-//! in ranges must be told from the same one each time. Browsers say which one they mean (`If-Range`). VLC
-//! and mpv don't, so a first request for a range is redirected to a URL that names the file:
+//! While the stream goes on, each request is answered with another file. But the ranges that a player reads must
+//! all be of the same one. Browsers say which one they mean (`If-Range`). VLC and mpv don't, so a first
+//! request for a range is redirected to a URL that names the file:
 //!
 //! ```text
 //! GET /live/door.mp4?last=30s         Range: bytes=0-       307, to door.mp4?last=30s&of=00c0ffee-10-2f
