@@ -219,8 +219,8 @@ impl Recorder {
             Next::Cut => {
                 self.has_cut = true;
                 self.tally.missed(self.cut.missed);
-                if self.cut.missed > 0 && self.tally.begin_gap() {
-                    tally::warn_of_gap(self.stream.key());
+                if self.cut.missed > 0 {
+                    self.tally.begin_gap(self.stream.key());
                 }
                 if let Some(speed) = self.rules.speed {
                     self.lapse.keep_keyframe(&mut self.cut, speed);
@@ -313,12 +313,7 @@ impl Recorder {
                 self.tally.report.state = RecordingState::Recording;
                 self.note_growth(wall);
             }
-            Err(AppendError::Evicted) => {
-                self.lose_cut();
-                if self.tally.begin_gap() {
-                    tally::warn_of_gap(self.stream.key());
-                }
-            }
+            Err(AppendError::Evicted) => self.lose_cut(),
             Err(AppendError::Disk(error)) => self.fail_to_append(&error, clock),
         }
     }
@@ -352,8 +347,11 @@ impl Recorder {
         }
     }
 
-    /// Notes that the cut won't be in any file. It is counted with the next one.
+    /// Notes that the cut won't be in any file. Its messages are counted with the next one.
     fn lose_cut(&mut self) {
+        if !self.cut.samples.is_empty() {
+            self.tally.begin_gap(self.stream.key());
+        }
         if let Some(place) = &mut self.place {
             place.note_lost(&self.cut);
         }

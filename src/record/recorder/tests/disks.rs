@@ -282,6 +282,26 @@ fn what_a_disk_that_stays_gone_has_missed_is_counted() {
 }
 
 #[test]
+fn what_is_lost_before_the_publisher_leaves_is_a_gap() {
+    let mut bench = Bench::new(RULES);
+    // A file can't begin with the rest of a GOP.
+    bench.feed().gop = 130;
+    bench.publish();
+    bench.pass(8_400);
+    bench.fail(Faults {
+        is_read_only: true,
+        ..FINE
+    });
+    bench.pass(1_440);
+    bench.feed().unpublish();
+    bench.fail(FINE);
+    bench.pass(75_000);
+    bench.end();
+    assert!(bench.report().missed_messages > 0);
+    assert_eq!(bench.report().gaps, 1);
+}
+
+#[test]
 fn a_disk_that_is_slower_than_memory_lasts_leaves_counted_gaps() {
     let mut bench = Bench::with(RULES, 64, TODAY);
     bench.feed().frame_len = 4_000;
