@@ -13,12 +13,14 @@
 mod condition;
 mod entry;
 mod files;
+mod gaps;
 pub mod scan;
 mod streams;
 
 use std::ops::Range;
 
 use super::WallMillis;
+use super::extent::Gap;
 use super::name::FileName;
 use super::report::DiskReport;
 use crate::rtmp::stream_key::StreamKey;
@@ -110,6 +112,16 @@ impl Catalog {
         let to = self.listed_time(stream, name, to);
         if let Some(files) = self.streams.get_mut(stream) {
             files.grow(name, len, to, wall);
+        }
+    }
+
+    /// Notes gaps within a file, up to its present end.
+    pub fn note_gaps(&mut self, stream: &StreamKey, name: FileName, gaps: &[Gap]) {
+        for gap in gaps {
+            let [from, to] = [gap.from, gap.to].map(|time| self.listed_time(stream, name, time));
+            if let Some(files) = self.streams.get_mut(stream) {
+                files.note_gap(name, Gap { from, to });
+            }
         }
     }
 
@@ -233,6 +245,25 @@ impl Catalog {
         }
     }
 
+    /// Notes the gaps of a closed file that began at this time by a clock that may not have been set.
+    pub fn note_gaps_of(
+        &mut self,
+        stream: &StreamKey,
+        name: FileName,
+        began: WallMillis,
+        gaps: &[Gap],
+    ) {
+        let start = if name.boot() > 0 { name.start() } else { began };
+        let Some(files) = self.streams.get_mut(stream) else {
+            return;
+        };
+        for gap in gaps {
+            let [from, to] =
+                [gap.from, gap.to].map(|time| time.saturating_sub(began).saturating_add(start));
+            files.note_gap(name, Gap { from, to });
+        }
+    }
+
     /// Finds the first file in a state after the given one, in the order of streams and names.
     pub fn next_in(
         &self,
@@ -263,7 +294,11 @@ impl Catalog {
             };
             // The scan has found it with its `.part`.
             found.remove(&held.stream, held.name);
-            found.streams.get_or_add(&held.stream).insert(entry);
+            let new = found.streams.get_or_add(&held.stream);
+            new.insert(entry);
+            for gap in files.map(|files| files.gaps_of(&entry)).unwrap_or_default() {
+                new.note_gap(held.name, *gap);
+            }
             found.held.push(held);
         }
         found.condition = std::mem::take(&mut self.condition);
@@ -322,7 +357,7 @@ impl Catalog {
 
     /// Appends the spans of a stream that have something within the range to `out`, up to `most` of
     /// them; the next piece begins at the end of the last of these. A span is as long as its files that
-    /// reach into the range. Files that follow each other within 2 s make one.
+    /// reach into the range. Files that follow each other within 2 s make one, and gaps within them end one.
     pub fn spans(
         &self,
         stream: &StreamKey,

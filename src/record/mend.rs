@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::disk::Disk;
+use super::disk::{Disk, DiskFile};
 use super::extent::Extent;
 use super::keeper::{Found, Mend};
 use super::name::Format;
@@ -25,10 +25,10 @@ impl Mend for Mender {
             Format::Mp4 => mp4::repair::repair(disk, part, path),
             Format::Flv => flv::repair::repair(disk, part, path),
         };
-        Ok(match repaired? {
-            Repaired::Closed(extent) => Some(found(&extent)),
-            Repaired::Removed => None,
-        })
+        match repaired? {
+            Repaired::Closed(extent) => Ok(Some(found(&*disk.open(path)?, format, &extent)?)),
+            Repaired::Removed => Ok(None),
+        }
     }
 
     fn look(&mut self, disk: &dyn Disk, format: Format, path: &Path) -> io::Result<Option<Found>> {
@@ -37,13 +37,21 @@ impl Mend for Mender {
             Format::Mp4 => mp4::repair::look(&*file),
             Format::Flv => flv::repair::look(&*file),
         };
-        Ok(extent?.as_ref().map(found))
+        let extent = extent?;
+        extent
+            .map(|extent| found(&*file, format, &extent))
+            .transpose()
     }
 }
 
-fn found(extent: &Extent) -> Found {
-    Found {
+fn found(file: &dyn DiskFile, format: Format, extent: &Extent) -> io::Result<Found> {
+    Ok(Found {
         len: extent.len,
-        duration: extent.duration,
-    }
+        from: extent.from,
+        duration: extent.to.saturating_sub(extent.from),
+        gaps: match format {
+            Format::Mp4 => mp4::repair::gaps(file)?,
+            Format::Flv => Vec::new(),
+        },
+    })
 }

@@ -19,9 +19,10 @@
 mod boxes;
 pub mod close;
 pub mod ends;
-mod index;
+pub mod index;
 pub mod reader;
 pub mod repair;
+pub mod summary;
 pub mod writer;
 
 pub(super) use boxes::write_boxes;
@@ -41,6 +42,7 @@ impl Extent {
     /// Adds a fragment behind the others.
     fn add(&mut self, note: &Note) {
         let duration = Millis::from(note.duration);
+        self.gap = self.gap_before(note.wall, note.time, note.speed, note.has_gap);
         if self.fragments == 0 {
             self.from = note.wall;
         }

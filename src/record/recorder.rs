@@ -326,6 +326,9 @@ impl Recorder {
             let (name, key) = (file.name, self.stream.key());
             let mut catalog = self.store.catalog();
             catalog.grow(key, name, extent.len, extent.to, wall);
+            if let Some(gap) = extent.gap {
+                catalog.note_gaps(key, name, &[gap]);
+            }
         }
     }
 

@@ -5,6 +5,9 @@ mod common;
 
 mod access;
 mod beginning;
+#[allow(dead_code)]
+#[path = "../browser/chromium.rs"]
+mod chromium;
 mod disks;
 mod ffmpeg;
 mod files;
@@ -12,6 +15,7 @@ mod kills;
 mod long_spans;
 mod matrix;
 mod movie;
+mod players;
 mod playlists;
 mod sources;
 mod sparse;

@@ -75,7 +75,7 @@ fn a_range_is_of_the_file_that_the_client_knows() {
 
 #[test]
 fn a_range_without_a_condition_is_redirected_to_a_file_that_stays_the_same() {
-    let mut scene = Scene::start(Config::default());
+    let mut scene = start(Config::default());
     scene.frames(60);
     let target = "/live/door.mp4?last=30s&x=%41";
     let first = scene.get(target, "Range: bytes=0-\r\n");

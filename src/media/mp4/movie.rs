@@ -33,7 +33,7 @@ use table::Source;
 
 pub use table::Table;
 pub use times::{Shift, Times, TrackTimes};
-pub use totals::Totals;
+pub use totals::{Totals, TrackTotals};
 
 /// The maximum length of a `moov` in bytes.
 pub const MAX_MOVIE_LEN: u64 = 1 << 30;

@@ -74,6 +74,11 @@ impl Entry {
         self.from() + u64::from(self.duration)
     }
 
+    /// When it began and ends.
+    pub(super) fn times(&self) -> [WallMillis; 2] {
+        [self.from(), self.to()]
+    }
+
     /// Whether it may be removed.
     pub(super) fn is_removable(&self) -> bool {
         matches!(self.state, State::Closed | State::Unsure)

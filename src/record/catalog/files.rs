@@ -4,7 +4,9 @@ use std::collections::BinaryHeap;
 use std::ops::Range;
 
 use super::entry::{Entry, File, State};
+use super::gaps::Gaps;
 use crate::record::WallMillis;
+use crate::record::extent::Gap;
 use crate::record::name::FileName;
 
 /// The largest distance of two files of one span, in ms: FAT counts the ends of files in steps of 2 s.
@@ -26,6 +28,8 @@ pub struct Span {
     pub bytes: u64,
     /// Whether its last file is being written.
     pub is_open: bool,
+    /// Whether it continues a file, behind a gap.
+    follows_gap: bool,
 }
 
 /// See the module's documentation.
@@ -37,6 +41,7 @@ pub(super) struct Files {
     longest: u32,
     /// A day since 1970, and the bytes that were written on it.
     day: (u64, u64),
+    gaps: Gaps,
 }
 
 impl Files {
@@ -122,11 +127,23 @@ impl Files {
         }
     }
 
+    pub(super) fn note_gap(&mut self, name: FileName, gap: Gap) {
+        if let Some(times) = self.get(name).map(Entry::times) {
+            self.gaps.note(gap, times);
+        }
+    }
+
+    pub(super) fn gaps_of(&self, entry: &Entry) -> &[Gap] {
+        self.gaps.within(entry.times())
+    }
+
     /// Returns whether there was such a file.
     pub(super) fn remove(&mut self, name: FileName) -> bool {
         let place = self.place(name);
         if let Ok(place) = place {
-            self.bytes -= self.entries.remove(place).len;
+            let entry = self.entries.remove(place);
+            self.bytes -= entry.len;
+            self.gaps.remove(entry.times());
         }
         place.is_ok()
     }
@@ -209,23 +226,47 @@ impl Files {
 
     pub(super) fn spans(&self, within: Range<WallMillis>, most: usize, out: &mut Vec<Span>) {
         let most = out.len() + most;
-        for file in self.within(within, None) {
+        for part in self
+            .within(within.clone(), None)
+            .flat_map(|file| self.parts(file))
+        {
             let count = out.len();
+            if part.from >= within.end || part.to.max(part.from + 1) <= within.start {
+                continue;
+            }
             match out.last_mut() {
-                Some(span) if file.from <= span.to + MAX_DISTANCE => {
-                    span.to = span.to.max(file.to);
-                    span.bytes += file.len;
-                    span.is_open |= file.is_open;
+                Some(span) if !part.follows_gap && part.from <= span.to + MAX_DISTANCE => {
+                    span.to = span.to.max(part.to);
+                    span.bytes += part.bytes;
+                    span.is_open |= part.is_open;
                 }
                 _ if count == most => break,
                 _ => out.push(Span {
-                    from: file.from,
-                    to: file.to,
-                    bytes: file.len,
-                    is_open: file.is_open,
+                    follows_gap: false,
+                    ..part
                 }),
             }
         }
+    }
+
+    /// The parts of a file between its gaps.
+    fn parts(&self, file: File) -> impl Iterator<Item = Span> {
+        let gaps = self.gaps.within([file.from, file.to]);
+        let missing: u64 = gaps.iter().map(|gap| gap.to - gap.from).sum();
+        let all = (file.to - file.from).saturating_sub(missing).max(1);
+        let starts = gaps.iter().map(|gap| gap.to);
+        let ends = gaps.iter().map(|gap| gap.from).chain([file.to]);
+        let starts = [file.from].into_iter().chain(starts);
+        starts.zip(ends).map(move |(from, to)| Span {
+            from,
+            to,
+            bytes: match missing {
+                0 => file.len,
+                _ => file.len.saturating_mul(to - from) / all,
+            },
+            is_open: file.is_open && to == file.to,
+            follows_gap: from != file.from,
+        })
     }
 
     fn place(&self, name: FileName) -> Result<usize, usize> {

@@ -9,7 +9,8 @@ use super::streams::Streams;
 use crate::record::WallMillis;
 use crate::record::clock;
 use crate::record::disk::FoundFile;
-use crate::record::name::{FileName, stream_of};
+use crate::record::mp4::index::may_have_gaps;
+use crate::record::name::{FileName, Format, stream_of};
 use crate::rtmp::stream_key::StreamKey;
 
 /// The longest plausible duration of a file that wasn't looked at, in ms.
@@ -59,7 +60,8 @@ impl Scan {
         entry.len = file.len;
         if !is_part {
             let duration = duration(name, file.modified, wall);
-            entry.state = if duration.is_some() {
+            let may_have_gaps = name.format() == Format::Mp4 && may_have_gaps(file.len);
+            entry.state = if duration.is_some() && !may_have_gaps {
                 State::Closed
             } else {
                 State::Unsure

@@ -20,6 +20,7 @@ pub fn extent(file: &dyn DiskFile) -> io::Result<Option<Extent>> {
         to: last.wall_end(),
         duration: last.end,
         fragments: 1,
+        gap: None,
     };
     while let Some((_, mark)) = fragments.next()? {
         extent.from = mark.wall;

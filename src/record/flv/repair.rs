@@ -80,6 +80,7 @@ fn whole(mut walk: Walk<'_>) -> io::Result<Option<Whole>> {
                 to: mark.wall_end(),
                 duration: mark.end,
                 fragments,
+                gap: None,
             };
             let last = marked;
             whole = Some(Whole { last, extent });

@@ -132,6 +132,7 @@ impl FlvWriter {
         self.metadata = metadata;
         self.last = mark;
         let extent = &mut self.part.extent;
+        extent.gap = extent.gap_before(mark.wall, mark.time, cut.speed, mark.follows_gap);
         extent.len = len;
         extent.to = mark.wall_end();
         extent.duration = mark.end;

@@ -7,8 +7,10 @@ use std::sync::Mutex;
 
 use super::{Event, Tell};
 use crate::live::{Millis, lock};
+use crate::record::WallMillis;
 use crate::record::catalog::{Catalog, State};
 use crate::record::disk::Disk;
+use crate::record::extent::Gap;
 use crate::record::name::{FileName, Format, part_path, path};
 use crate::rtmp::stream_key::StreamKey;
 
@@ -25,12 +27,16 @@ const RETRY_INTERVAL: Millis = 30_000;
 const MAX_FAILURES: u32 = 7;
 
 /// What is known of a file that was repaired or looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Its length in bytes.
     pub len: u64,
+    /// When it begins.
+    pub from: WallMillis,
     /// From its first frame to the end of its last, in ms.
     pub duration: Millis,
+    /// The gaps in it.
+    pub gaps: Vec<Gap>,
 }
 
 /// Those who know the formats.
@@ -156,7 +162,7 @@ impl Chores {
         let (part, path) = (part_path(&stream, name), path(&stream, name));
         let event = match self.mend.repair(disk, name.format(), &part, &path) {
             Ok(Some(found)) => {
-                lock(catalog).settle(&stream, name, found.len, found.duration);
+                settle(&mut lock(catalog), &stream, name, &found);
                 tell(Event::Repaired(path));
                 return;
             }
@@ -216,7 +222,7 @@ impl Chores {
         };
         let path = path(&stream, name);
         match self.mend.look(disk, name.format(), &path) {
-            Ok(Some(found)) => lock(catalog).settle(&stream, name, found.len, found.duration),
+            Ok(Some(found)) => settle(&mut lock(catalog), &stream, name, &found),
             Err(error) if error.kind() == ErrorKind::NotFound && !disk.exists(&path) => {
                 lock(catalog).remove(&stream, name);
                 tell(Event::Vanished(path));
@@ -226,6 +232,11 @@ impl Chores {
         }
         true
     }
+}
+
+fn settle(catalog: &mut Catalog, stream: &StreamKey, name: FileName, found: &Found) {
+    catalog.settle(stream, name, found.len, found.duration);
+    catalog.note_gaps_of(stream, name, found.from, &found.gaps);
 }
 
 /// Gives a damaged file, which isn't listed, a name that isn't taken.

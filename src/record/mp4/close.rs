@@ -18,6 +18,7 @@ use std::ops::Range;
 use super::ends::Ends;
 use super::index;
 use super::reader::{Fragments, read_moof};
+use super::summary::{Summary, Sums};
 use crate::media::Medium;
 use crate::media::mp4::movie::{Content, Movie, Placed, Shift, Table, Times, Totals};
 use crate::media::mp4::note::NOTE_LEN;
@@ -69,13 +70,18 @@ fn append(
 ) -> io::Result<u64> {
     let movie = Movie::new(
         &head.init,
-        &survey.totals,
-        &survey.times,
+        &survey.summary.totals,
+        &survey.summary.times,
         survey.extent.from,
     );
     let movie = movie.ok_or(ErrorKind::InvalidData)?;
-    let index_len = index::len(survey.extent.fragments).ok_or(ErrorKind::InvalidData)?;
+    let index_at = end + movie.len();
+    let index_len = index::len(index_at, survey.extent.fragments, survey.has_gaps);
+    let index_len = index_len.ok_or(ErrorKind::InvalidData)?;
     let len = movie.len() + u64::from(index_len);
+    let tail = index::tail(index_len);
+    let summary = survey.summary.bytes(&head.init);
+    let tail_at = len - tail.len() as u64;
     let most: usize = room.iter().map(|room| room.len()).sum();
     let mut start = 0;
     while start < len {
@@ -84,9 +90,11 @@ fn append(
             start,
             len: (len - start).min(most as u64),
         };
+        window.clear();
         fill(file, head, end, &movie, &mut window)?;
         window.put(movie.len(), &index::head(index_len));
-        window.put(len - index::TAIL_LEN as u64, &index::tail(index_len));
+        window.put(tail_at - summary.len() as u64, &summary);
+        window.put(tail_at, &tail);
         window.write(file, end)?;
         start += window.len;
     }
@@ -96,30 +104,30 @@ fn append(
 
 /// What a file has, from its notes and few of its fragments.
 struct Survey {
-    totals: Totals,
-    times: Times,
+    summary: Summary,
     extent: Extent,
+    has_gaps: bool,
 }
 
 impl Survey {
     fn new(file: &dyn DiskFile, head: &FileHead, end: u64) -> io::Result<Survey> {
         let mut fragments = Fragments::new(head, end);
-        let mut totals = Totals::default();
         let mut extent = Extent::default();
-        let mut ends = Ends::default();
+        let mut sums: Option<Sums> = None;
+        let mut has_gaps = false;
         while let Some(fragment) = fragments.next(file)? {
-            totals.add(&fragment.note);
             extent.add(&fragment.note);
-            ends.add(&fragment);
+            has_gaps |= extent.gap.is_some();
+            match &mut sums {
+                Some(sums) => sums.add(&fragment),
+                None => sums = Some(Sums::begin(&fragment)),
+            }
         }
-        if fragments.offset() != end {
-            return Err(ErrorKind::InvalidData.into());
-        }
-        let times = ends.times(file, Shift::default())?;
+        let sums = sums.filter(|_| fragments.offset() == end);
         Ok(Survey {
-            totals,
-            times,
+            summary: sums.ok_or(ErrorKind::InvalidData)?.finish(file)?,
             extent,
+            has_gaps,
         })
     }
 }
@@ -135,6 +143,11 @@ struct Window<'a, 'b> {
 impl Window<'_, '_> {
     fn touches(&self, range: &Range<u64>) -> bool {
         range.start < self.start + self.len && range.end > self.start
+    }
+
+    /// Bytes that nobody puts are 0.
+    fn clear(&mut self) {
+        self.room.iter_mut().for_each(|room| room.fill(0));
     }
 
     /// Puts bytes at an offset, as far as they are within the range.

@@ -99,11 +99,11 @@ impl Fragments {
         let mut tail = [0; index::TAIL_LEN];
         let tail_at = len.saturating_sub(index::TAIL_LEN as u64);
         if read_exactly(file, tail_at, &mut tail)? {
-            let index_len = index::len_of(tail).map(u64::from);
-            let start = index_len.and_then(|index_len| len.checked_sub(index_len));
-            fragments.notes = start
-                .filter(|start| *start >= closed_at)
-                .map(|start| (start + index::HEAD_LEN, tail_at));
+            let notes = index::lens_of(tail).and_then(|(index_len, notes_len)| {
+                let start = len.checked_sub(index_len)? + index::HEAD_LEN;
+                Some((start, start + notes_len))
+            });
+            fragments.notes = notes.filter(|(start, _)| *start >= closed_at);
         }
         Ok(fragments)
     }

@@ -8,13 +8,14 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::close::close;
+use super::index::may_have_gaps;
 use super::reader::{Fragment, Fragments, read_exactly, read_head, read_moof, read_up_to};
 use super::{LINK_AT, Link};
 use crate::media::mp4::note::{CHECKSUM_LEN, Checksum};
 use crate::media::mp4::read::{BoxHeader, FileHead};
 use crate::media::mp4::{FILE_TYPE, FILE_TYPE_LEN};
 use crate::record::disk::{Disk, DiskFile};
-use crate::record::extent::Extent;
+use crate::record::extent::{Extent, Gap};
 use crate::record::part::{self, Repaired};
 
 /// The number of bytes that are checked at once.
@@ -56,6 +57,21 @@ pub fn look(file: &dyn DiskFile) -> io::Result<Option<Extent>> {
         Some(head) => closed(file, &head),
         None => Ok(None),
     }
+}
+
+/// Returns the gaps of a closed file.
+pub fn gaps(file: &dyn DiskFile) -> io::Result<Vec<Gap>> {
+    let mut gaps = Vec::new();
+    if let Some(head) = read_head(file)?.filter(|_| may_have_gaps(file.len().unwrap_or(0))) {
+        let mut extent = Extent::default();
+        let closed_at = head.closed_at.ok_or(ErrorKind::InvalidData)?;
+        let mut fragments = Fragments::of_closed(file, &head, closed_at)?;
+        while let Some(fragment) = fragments.next(file)? {
+            extent.add(&fragment.note);
+            gaps.extend(extent.gap);
+        }
+    }
+    Ok(gaps)
 }
 
 /// Returns the extent of a file that is closed already. Its tables were on the disk before the header said

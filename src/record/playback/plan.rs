@@ -7,11 +7,12 @@
 //! parts          `----- 1 ---'  `--- 2 --'             `-3-'
 //! ```
 //!
-//! A part is a range of one file. Of its fragments only sums are kept; their notes are read when they are
-//! needed. A file with other tracks ends the span, since one MP4 file can't have both.
+//! A part is a range of one file. Of its fragments only sums are kept, which stand at the end of a file that is
+//! wanted as a whole; their notes are read when they are needed. A file with other tracks ends the span, since one MP4 file can't have both.
 
 use std::io;
 
+use super::Body;
 use super::Recordings;
 use super::file::FileBody;
 use crate::media::Medium;
@@ -20,8 +21,8 @@ use crate::media::mp4::note::Note;
 use crate::media::mp4::read::InitMoov;
 use crate::record::WallMillis;
 use crate::record::disk::DiskFile;
-use crate::record::mp4::ends::Ends;
-use crate::record::mp4::reader::{Fragment, Fragments};
+use crate::record::mp4::reader::Fragments;
+use crate::record::mp4::summary::{Summary, Sums};
 use crate::record::name::{FileName, Format};
 use crate::rtmp::stream_key::StreamKey;
 
@@ -108,48 +109,60 @@ pub fn plan(
     to: WallMillis,
     pay: &mut dyn FnMut(usize) -> bool,
 ) -> Result<Plan, NoPlan> {
-    let mut plan: Option<Plan> = None;
+    let mut plan = Plan {
+        parts: Vec::new(),
+        init: InitMoov::default(),
+        from: 0,
+        to: 0,
+        len: 0,
+    };
     let (mut name, mut last) = (None, None);
     let mut longest = 0;
     while let Some(entry) = recordings.file_after(stream, [from, to], name) {
         name = Some(entry.name);
+        let count = plan.parts.len();
         if entry.name.format() != Format::Mp4 {
-            match plan {
-                Some(_) => break,
-                None => return Err(NoPlan::Flv(entry.name)),
+            match count {
+                0 => return Err(NoPlan::Flv(entry.name)),
+                _ => break,
             }
         }
         let Some(file) = FileBody::open(recordings, stream, entry.name)? else {
             continue; // deleted meanwhile
         };
-        let (head, fragments) = file.fragments()?;
-        if plan.as_ref().is_some_and(|plan| plan.init != head.init) {
-            break;
+        let mut found = None;
+        if count > 0 {
+            found = whole(&file, &plan.init, from, to)?;
         }
-        let is_next = plan.is_some();
-        let Some(found) = find(&*file.file, fragments, from, to, is_next)? else {
+        if found.is_none() {
+            let (head, fragments) = file.fragments()?;
+            if count > 0 && plan.init != head.init {
+                break;
+            }
+            plan.init = head.init;
+            found = find(&*file.file, fragments, from, to, count > 0)?;
+        }
+        let Some(found) = found else {
             continue;
         };
-        let count = plan.as_ref().map_or(0, |plan| plan.parts.len());
         if count == MAX_FILES {
             return Err(NoPlan::TooManyFiles);
         }
         longest = longest.max(found.longest);
-        let cost = PART_COST * (count + 1).next_power_of_two() + memory(&head.init, longest);
+        let cost = PART_COST * (count + 1).next_power_of_two() + memory(&plan.init, longest);
         if !pay(cost) {
             return Err(NoPlan::NoMemory);
         }
-        let plan = plan.get_or_insert_with(|| Plan {
-            parts: Vec::new(),
-            init: head.init,
-            from: found.first.note.wall,
-            to: 0,
-            len: 0,
-        });
-        plan.add(&file, &found, last)?;
+        if count == 0 {
+            plan.from = found.first.note.wall;
+        }
+        plan.add(&file, &found, last);
         last = Some(found.last.note);
     }
-    plan.ok_or(NoPlan::Nothing)
+    match plan.parts.len() {
+        0 => Err(NoPlan::Nothing),
+        _ => Ok(plan),
+    }
 }
 
 /// The number of bytes that a span occupies besides its parts: the tracks twice, a `moof`, and a piece of
@@ -158,16 +171,6 @@ fn memory(init: &InitMoov, moof_len: u32) -> usize {
     let tracks = [&init.video, &init.audio].into_iter().flatten();
     let tracks: usize = tracks.map(|track| track.sample_description.len()).sum();
     2 * tracks + moof_len as usize * 3 / 2
-}
-
-/// The wanted fragments of a file.
-struct FoundPart {
-    first: Fragment,
-    last: Fragment,
-    totals: Totals,
-    /// The length of the longest `moof`.
-    longest: u32,
-    ends: Ends,
 }
 
 const TRACKS: [Medium; 2] = [Medium::Video, Medium::Audio];
@@ -180,6 +183,23 @@ pub(super) fn samples(note: &Note, medium: Medium) -> u16 {
     }
 }
 
+/// Returns what a closed file has if all of it is wanted, behind another file; `None` if it has to be read.
+fn whole(
+    file: &FileBody,
+    tracks: &InitMoov,
+    from: WallMillis,
+    to: WallMillis,
+) -> io::Result<Option<Summary>> {
+    if file.entry.is_open {
+        return Ok(None);
+    }
+    let summary = Summary::read(&*file.file, file.len(), tracks)?;
+    Ok(summary.filter(|summary| {
+        let first = &summary.first.note;
+        first.is_start && first.wall > from && begins_before(&summary.last.note, to)
+    }))
+}
+
 /// Finds the fragments between two times, from the last start at or before `from` on; from the next one
 /// if nothing was recorded at `from`. `is_next`: whether there are fragments of another file before.
 fn find(
@@ -188,34 +208,28 @@ fn find(
     from: WallMillis,
     to: WallMillis,
     is_next: bool,
-) -> io::Result<Option<FoundPart>> {
-    let mut part: Option<FoundPart> = None;
+) -> io::Result<Option<Summary>> {
+    let mut part: Option<Sums> = None;
     while let Some(found) = fragments.next(file)? {
         let note = &found.note;
-        let is_passed = part
-            .as_ref()
-            .is_none_or(|part| part.last.note.wall_end() <= from);
+        let last = part.as_ref().map(|part| part.ends()[1]);
+        let is_passed = last.is_none_or(|last| last.note.wall_end() <= from);
         if note.wall >= to || (is_next || !is_passed) && !begins_before(note, to) {
             break;
         }
-        if note.is_start && (is_passed || note.wall <= from) {
-            part = Some(FoundPart {
-                first: found,
-                last: found,
-                totals: Totals::default(),
-                longest: 0,
-                ends: Ends::default(),
-            });
+        match &mut part {
+            _ if note.is_start && (is_passed || note.wall <= from) => {
+                part = Some(Sums::begin(&found));
+            }
+            Some(part) => part.add(&found),
+            None => {}
         }
-        let Some(part) = &mut part else {
-            continue;
-        };
-        part.last = found;
-        part.totals.add(note);
-        part.longest = part.longest.max(note.moof_len);
-        part.ends.add(&found);
     }
-    Ok(part.filter(|part| part.first.note.wall < to && part.last.note.wall_end() > from))
+    let part = part.filter(|part| {
+        let [first, last] = part.ends();
+        first.note.wall < to && last.note.wall_end() > from
+    });
+    part.map(|part| part.finish(file)).transpose()
 }
 
 /// Whether a fragment that follows others begins before the end of a span.
@@ -225,7 +239,7 @@ pub(super) fn begins_before(note: &Note, to: WallMillis) -> bool {
 
 impl Plan {
     /// Adds the fragments of the next file. `last`: the fragment before them.
-    fn add(&mut self, file: &FileBody, found: &FoundPart, last: Option<Note>) -> io::Result<()> {
+    fn add(&mut self, file: &FileBody, found: &Summary, last: Option<Note>) {
         let first = &found.first.note;
         let wanted = match (self.parts.last(), last) {
             (Some(before), Some(last)) => {
@@ -243,12 +257,12 @@ impl Plan {
         if let Some((exact, exact_ticks)) = self.exact_shift(first.zero, shift) {
             (shift, ticks) = (exact, exact_ticks);
         }
-        let mut times = found.ends.times(&*file.file, ticks)?;
+        let mut times = found.times.moved(ticks);
         let delay = self.overlap(&times);
         if delay > 0 {
             shift += delay;
             ticks = Shift::new(&self.init, shift);
-            times = found.ends.times(&*file.file, ticks)?;
+            times = found.times.moved(ticks);
         }
         let (start, end) = (found.first.offset, found.last.end());
         self.parts.push(Part {
@@ -264,7 +278,6 @@ impl Plan {
         });
         self.len += end - start;
         self.to = self.to.max(found.last.note.wall_end());
-        Ok(())
     }
 
     /// The shift of the next part by the stream's own clock, in ms and in ticks, unless that contradicts

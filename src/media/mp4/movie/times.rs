@@ -88,6 +88,25 @@ impl Times {
         }
     }
 
+    /// Returns the times in the movie, of times in the file.
+    pub fn moved(&self, shift: Shift) -> Times {
+        let moved = |times: Option<TrackTimes>, medium| {
+            let times = times?;
+            let apply = |time| shift.apply(medium, time);
+            Some(TrackTimes {
+                first: apply(times.first),
+                shown: apply(times.shown),
+                last: apply(times.last),
+                end: apply(times.end),
+                ..times
+            })
+        };
+        Times {
+            video: moved(self.video, Medium::Video),
+            audio: moved(self.audio, Medium::Audio),
+        }
+    }
+
     /// Returns the part for one track.
     pub fn track(&self, medium: Medium) -> Option<&TrackTimes> {
         match medium {
@@ -98,6 +117,15 @@ impl Times {
 }
 
 impl TrackTimes {
+    /// Those of no samples.
+    pub const NONE: TrackTimes = TrackTimes {
+        first: 0,
+        shown: 0,
+        last: 0,
+        last_duration: 0,
+        end: 0,
+    };
+
     /// Returns the times of these samples and of later ones.
     pub fn followed_by(self, later: TrackTimes) -> TrackTimes {
         TrackTimes {

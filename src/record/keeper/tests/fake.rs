@@ -218,7 +218,7 @@ impl Mend for FakeMend {
         disk.rename(part, path)?;
         let (_, name, _) = parse_path(path).unwrap();
         self.0.put(path, len, name.start() + len);
-        Ok(Some(Found { len, duration: len }))
+        Ok(Some(found(len)))
     }
 
     fn look(&mut self, _: &dyn Disk, _: Format, path: &Path) -> io::Result<Option<Found>> {
@@ -227,6 +227,16 @@ impl Mend for FakeMend {
         }
         let file = self.0.inside().files.get(path).copied();
         let len = file.ok_or(ErrorKind::NotFound)?.len;
-        Ok(Some(Found { len, duration: len }))
+        Ok(Some(found(len)))
+    }
+}
+
+/// What is found in a file of this length.
+fn found(len: u64) -> Found {
+    Found {
+        len,
+        from: 0,
+        duration: len,
+        gaps: Vec::new(),
     }
 }

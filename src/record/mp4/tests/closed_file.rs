@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::record::mp4::index::SUMMARY_LEN;
+
 /// The samples of a closed file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::record) struct ClosedFile {
@@ -67,7 +69,7 @@ impl ClosedFile {
         let index = top[3].1;
         assert_eq!(&index[index.len() - 4..], b"bkix");
         let mut closed = ClosedFile {
-            notes: (index.len() - 16 - 8) / 96,
+            notes: (index.len() - 16 - 8 - SUMMARY_LEN) / 96,
             ..ClosedFile::default()
         };
         closed.read_tracks(file, top[2].1);

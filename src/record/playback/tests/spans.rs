@@ -258,3 +258,22 @@ fn a_span_has_a_limited_number_of_files() {
     let all = try_span(&recorded, 0, u64::MAX);
     assert!(matches!(all, Err(NoPlan::TooManyFiles)));
 }
+
+#[test]
+fn a_file_that_lies_in_a_span_as_a_whole_is_read_once() {
+    let mut recorded = Recorded::new(6);
+    recorded.record_files(&[300, 5]);
+    let end = recorded.walls[304][1] + 1;
+    let reads = |recorded: &Recorded| {
+        let before = recorded.disk.counts().reads;
+        let body = span(recorded, 0, u64::MAX / 2);
+        (recorded.disk.counts().reads - before, body)
+    };
+    let (two, _) = reads(&recorded);
+    recorded.record_files(&[300, 300, 2]);
+    let (five, mut body) = reads(&recorded);
+    assert_eq!(five, two + 3);
+    let read = ClosedFile::parse_span(&read_all(&mut body));
+    assert!(tracks(read) == tracks(recorded.script.expected(907)));
+    assert!(try_span(&recorded, 0, end).is_ok());
+}
