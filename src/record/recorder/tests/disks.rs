@@ -3,6 +3,7 @@
 use super::bench::*;
 use crate::record::disk::sim::Faults;
 use crate::record::report::RecordingState;
+use crate::record::space::Limits;
 
 const FINE: Faults = Faults {
     capacity: None,
@@ -212,4 +213,43 @@ fn a_disk_that_is_slower_than_memory_lasts_leaves_counted_gaps() {
     assert_eq!(report.missed_messages, missing as u64);
     assert!((1..=2).contains(&report.gaps), "{}", report.gaps);
     assert_eq!(files.len(), 1);
+}
+
+#[test]
+fn a_file_that_somebody_removes_is_noticed_with_the_next_sync() {
+    use crate::record::disk::Disk;
+
+    let mut bench = Bench::new(RULES);
+    bench.publish();
+    bench.pass(15_000);
+    let [part] = &bench.disk.paths()[..] else {
+        panic!("more than one file");
+    };
+    bench.disk.remove(part).unwrap();
+    bench.pass(30_000);
+    assert_eq!(bench.disk.paths().len(), 1);
+    assert_eq!(bench.state(), RecordingState::Recording);
+    let sent = bench.feed().sent;
+    let files = bench.files();
+    let missing = missing(&files, 0, sent);
+    // What was in it, and what was written until then.
+    assert!(missing.len() < 27 * 72, "{}", missing.len());
+}
+
+#[test]
+fn files_end_early_where_little_space_is_for_them() {
+    let mut bench = Bench::limited(Limits {
+        free: Some(0),
+        max: Some(6_000_000),
+    });
+    bench.feed().frame_len = 10_000;
+    bench.publish();
+    bench.pass(30_000);
+    for _ in 0..200 {
+        bench.pass(1_000);
+        assert_eq!(bench.state(), RecordingState::Recording);
+        let len = bench.store.catalog().totals().bytes;
+        assert!((3_000_000..6_000_000).contains(&len), "{len}");
+    }
+    assert_eq!(bench.report().gaps, 0);
 }
