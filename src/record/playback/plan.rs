@@ -19,6 +19,7 @@ use crate::media::mp4::movie::{Shift, Times, Totals, TrackTimes};
 use crate::media::mp4::note::Note;
 use crate::media::mp4::read::InitMoov;
 use crate::record::WallMillis;
+use crate::record::catalog::File;
 use crate::record::disk::DiskFile;
 use crate::record::mp4::ends::Ends;
 use crate::record::mp4::reader::{Fragment, Fragments};
@@ -111,6 +112,7 @@ pub fn plan(
     let mut plan: Option<Plan> = None;
     let (mut name, mut last) = (None, None);
     let mut longest = 0;
+    let mut failed = None;
     while let Some(entry) = recordings.file_after(stream, [from, to], name) {
         name = Some(entry.name);
         if entry.name.format() != Format::Mp4 {
@@ -119,37 +121,62 @@ pub fn plan(
                 None => return Err(NoPlan::Flv(entry.name)),
             }
         }
-        let Some(file) = FileBody::open(recordings, stream, entry.name)? else {
-            continue; // deleted meanwhile
-        };
-        let (head, fragments) = file.fragments()?;
-        if plan.as_ref().is_some_and(|plan| plan.init != head.init) {
+        let (file, init, found) =
+            match examine(recordings, stream, &entry, [from, to], plan.is_some()) {
+                Ok(Some(found)) => found,
+                Ok(None) => continue,
+                Err(error) => {
+                    // What the others have can be played.
+                    failed.get_or_insert(error);
+                    continue;
+                }
+            };
+        if plan.as_ref().is_some_and(|plan| plan.init != init) {
             break;
         }
-        let is_next = plan.is_some();
-        let Some(found) = find(&*file.file, fragments, from, to, is_next)? else {
-            continue;
-        };
         let count = plan.as_ref().map_or(0, |plan| plan.parts.len());
         if count == MAX_FILES {
             return Err(NoPlan::TooManyFiles);
         }
         longest = longest.max(found.longest);
-        let cost = PART_COST * (count + 1).next_power_of_two() + memory(&head.init, longest);
+        let cost = PART_COST * (count + 1).next_power_of_two() + memory(&init, longest);
         if !pay(cost) {
             return Err(NoPlan::NoMemory);
         }
         let plan = plan.get_or_insert_with(|| Plan {
             parts: Vec::new(),
-            init: head.init,
+            init,
             from: found.first.note.wall,
             to: 0,
             len: 0,
         });
-        plan.add(&file, &found, last)?;
-        last = Some(found.last.note);
+        match plan.add(&file, &found, last) {
+            Ok(()) => last = Some(found.last.note),
+            Err(error) => {
+                failed.get_or_insert(error);
+            }
+        }
     }
-    plan.ok_or(NoPlan::Nothing)
+    match plan.filter(|plan| !plan.parts.is_empty()) {
+        Some(plan) => Ok(plan),
+        None => Err(failed.map_or(NoPlan::Nothing, NoPlan::Disk)),
+    }
+}
+
+/// Opens a file, and finds what it has of a span. `None` if that is nothing, or the file was deleted meanwhile.
+fn examine(
+    recordings: &Recordings,
+    stream: &StreamKey,
+    entry: &File,
+    [from, to]: [WallMillis; 2],
+    is_next: bool,
+) -> io::Result<Option<(FileBody, InitMoov, FoundPart)>> {
+    let Some(file) = FileBody::open(recordings, stream, entry.name)? else {
+        return Ok(None);
+    };
+    let (head, fragments) = file.fragments()?;
+    let found = find(&*file.file, fragments, from, to, is_next)?;
+    Ok(found.map(|found| (file, head.init, found)))
 }
 
 /// The number of bytes that a span occupies besides its parts: the tracks twice, a `moof`, and a piece of
