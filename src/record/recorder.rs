@@ -377,6 +377,12 @@ impl Recorder {
         self.append(time, wall, clock);
     }
 
+    /// The length after which a file ends.
+    fn most_len(&self) -> u64 {
+        let most = self.store.catalog().condition.most_len;
+        most.map_or(MAX_LEN, |most| most.min(MAX_LEN))
+    }
+
     /// Whether a file ends before the cut, which begins at this time.
     fn is_over(&self, file: &OpenFile, time: WallTime) -> bool {
         // A file can begin only with a start, but other tracks can't wait for one.
@@ -384,7 +390,7 @@ impl Recorder {
         let may = self.wants_file
             || file.steps != time.steps
             || is_next_segment(file.began, time.wall, self.rules.segment())
-            || file.extent().len > MAX_LEN;
+            || file.extent().len > self.most_len();
         must || self.cut.is_start && may
     }
 
