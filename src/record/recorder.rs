@@ -367,7 +367,8 @@ impl Recorder {
         }
         if self.file.is_none() {
             if !self.cut.is_start {
-                return self.lose_cut();
+                self.lose_cut();
+                return;
             }
             if let Err(error) = self.begin(time, now, wall, clock) {
                 self.has_cut = true;
@@ -469,8 +470,7 @@ impl Recorder {
                 self.note_growth(wall);
             }
             Err(AppendError::Evicted) => {
-                self.lose_cut();
-                if self.tally.begin_gap() {
+                if self.lose_cut() {
                     tally::warn_of_gap(self.stream.key());
                 }
             }
@@ -574,11 +574,13 @@ impl Recorder {
         log::warn!("{}: a recording failed: {error}", self.stream.key());
     }
 
-    /// Notes that the cut won't be in any file. It is counted with the next one.
-    fn lose_cut(&mut self) {
+    /// Notes that the cut won't be in any file. Its messages are counted with the next one, or at the end.
+    /// Returns whether a gap begins.
+    fn lose_cut(&mut self) -> bool {
         if let Some(place) = &mut self.place {
             place.note_lost(&self.cut);
         }
+        self.tally.begin_gap()
     }
 
     /// Notes how long a write took.

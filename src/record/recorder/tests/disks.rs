@@ -253,3 +253,26 @@ fn files_end_early_where_little_space_is_for_them() {
     }
     assert_eq!(bench.report().gaps, 0);
 }
+
+#[test]
+fn what_is_lost_at_the_very_end_is_a_gap() {
+    let mut bench = Bench::new(RULES);
+    // GOPs of 5 s, which are cut in pieces.
+    bench.feed().gop = 130;
+    bench.publish();
+    bench.pass(23_000);
+    bench.fail(Faults {
+        is_read_only: true,
+        ..FINE
+    });
+    bench.pass(1_000);
+    bench.feed().unpublish();
+    bench.fail(FINE);
+    bench.pass(75_000);
+    let sent = u64::from(bench.feed().sent);
+    let files = bench.files();
+    let report = bench.report();
+    assert!(report.missed_messages >= sent - numbers(&files).len() as u64);
+    assert!(sent > numbers(&files).len() as u64);
+    assert_eq!(report.gaps, 1);
+}
