@@ -73,6 +73,9 @@ pub trait DiskFile: Send {
     /// The length in bytes.
     fn len(&self) -> io::Result<u64>;
 
+    /// Whether the file has been removed since it was opened: its space is taken until it is dropped.
+    fn is_removed(&self) -> bool;
+
     /// Sets the time of the last modification.
     fn set_modified(&mut self, to: WallMillis) -> io::Result<()>;
 }

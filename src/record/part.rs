@@ -104,8 +104,13 @@ impl Part {
     }
 
     /// Returns when everything that was appended is on the disk.
+    ///
+    /// `NotFound` if the file was removed meanwhile, so that what is written to it is lost.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.file.sync()?;
+        if self.file.is_removed() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         self.synced_to = self.extent.len;
         Ok(())
     }
@@ -138,6 +143,23 @@ pub enum Repaired {
     Closed(Extent),
     /// There was nothing in it, so it was removed.
     Removed,
+}
+
+/// The length of files that may have nothing in them although their beginning can't be read: that is on the
+/// disk before anything else is written.
+const MAX_EMPTY_LEN: u64 = 1 << 20;
+
+/// The outcome of a repair of a file whose beginning can't be read. `None`: power failed before it was on the disk,
+/// so that there is nothing in it. `InvalidData` if it isn't a recording, or has lost its beginning later.
+pub(super) fn without_head(file: &dyn DiskFile, magic: &[u8]) -> io::Result<Option<Extent>> {
+    let mut start = vec![0; magic.len()];
+    let len = file.read_at(0, &mut start)?;
+    let start = start.get(..len).unwrap_or_default();
+    let is_ours = magic.starts_with(start) || start.iter().all(|byte| *byte == 0);
+    match is_ours && file.len()? <= MAX_EMPTY_LEN {
+        true => Ok(None),
+        false => Err(io::ErrorKind::InvalidData.into()),
+    }
 }
 
 /// A function that closes a file with everything in it that is whole; `None` if that is nothing.

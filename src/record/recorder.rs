@@ -279,7 +279,8 @@ impl Recorder {
         }
         if self.file.is_none() {
             if !self.cut.is_start {
-                return self.lose_cut();
+                self.lose_cut();
+                return;
             }
             if let Err(error) = self.begin(time, now, wall, clock) {
                 self.has_cut = true;

@@ -22,6 +22,9 @@ pub struct Condition {
     pub(in crate::record) is_listed: bool,
     /// Whether there may be files to repair.
     pub(in crate::record) has_damaged: bool,
+    /// The length in bytes after which files end, so that several fit below floor and cap; `None` before the
+    /// first look.
+    pub(in crate::record) most_len: Option<u64>,
     /// The number of bytes that may be written until the keeper looks again.
     room: u64,
     /// The number of bytes for which room was taken since the start.

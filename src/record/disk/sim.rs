@@ -411,6 +411,11 @@ impl DiskFile for SimFile {
         Ok(self.state()?.files[self.number].bytes.len() as u64)
     }
 
+    fn is_removed(&self) -> bool {
+        let state = self.disk.state();
+        !state.entries.values().any(|number| *number == self.number)
+    }
+
     fn set_modified(&mut self, to: WallMillis) -> io::Result<()> {
         self.writable()?.files[self.number].modified = to;
         Ok(())

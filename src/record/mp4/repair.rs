@@ -9,11 +9,11 @@ use std::path::Path;
 
 use super::close::close;
 use super::index::may_have_gaps;
-use super::reader::{Fragment, Fragments, read_exactly, read_head, read_moof, read_up_to};
+use super::reader::{Fragment, Fragments, read_exactly, read_head, read_moof};
 use super::{LINK_AT, Link};
+use crate::media::mp4::FILE_TYPE;
 use crate::media::mp4::note::{CHECKSUM_LEN, Checksum};
 use crate::media::mp4::read::{BoxHeader, FileHead};
-use crate::media::mp4::{FILE_TYPE, FILE_TYPE_LEN};
 use crate::record::disk::{Disk, DiskFile};
 use crate::record::extent::{Extent, Gap};
 use crate::record::part::{self, Repaired};
@@ -32,13 +32,7 @@ pub fn repair(disk: &dyn Disk, part: &Path, path: &Path) -> io::Result<Repaired>
 /// file isn't a recording.
 pub fn repair_file(file: &mut dyn DiskFile) -> io::Result<Option<Extent>> {
     let Some(head) = read_head(file)? else {
-        let mut start = [0; FILE_TYPE_LEN];
-        read_up_to(file, 0, &mut start)?;
-        // Zeros: power failed before the beginning was on the disk.
-        return match start == *FILE_TYPE || start == [0; FILE_TYPE_LEN] {
-            true => Ok(None),
-            false => Err(ErrorKind::InvalidData.into()),
-        };
+        return part::without_head(file, FILE_TYPE);
     };
     if let Some(extent) = closed(file, &head)? {
         return Ok(Some(extent));

@@ -91,6 +91,10 @@ impl Body for FileBody {
         if buffer.is_empty() {
             return Ok(0);
         }
+        // The space of a file that had to go isn't free before it is closed.
+        if self.file.is_removed() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         let read = self.file.read_at(offset, buffer)?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

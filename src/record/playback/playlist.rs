@@ -42,6 +42,9 @@ const LONGEST: u64 = 10_000;
 /// The next file of a stream follows within this time, in ms, or the recording is over.
 const NEXT_FILE: WallMillis = 15_000;
 
+/// The playlist couldn't be written: no error of a file.
+const NOT_WRITTEN: io::ErrorKind = io::ErrorKind::WriteZero;
+
 /// The span of which a playlist is written.
 #[derive(Clone)]
 pub struct PlaylistSpan {
@@ -106,7 +109,11 @@ impl PlaylistSpan {
             Ok(())
         })?;
         let Some(end) = end else {
-            return Err(walk.flv.map_or(NoPlan::Nothing, NoPlan::Flv));
+            return Err(match (walk.flv, walk.failed) {
+                (Some(file), _) => NoPlan::Flv(file),
+                (None, Some(error)) => NoPlan::Disk(error),
+                (None, None) => NoPlan::Nothing,
+            });
         };
         let is_awaited = end + NEXT_FILE > now;
         Ok(Survey {
@@ -116,7 +123,7 @@ impl PlaylistSpan {
         })
     }
 
-    /// Writes the playlist. If the disk fails, it ends early, and isn't marked as complete.
+    /// Writes the playlist, without files that can't be read.
     pub fn write(&self, out: &mut dyn Write, survey: Survey, uris: Uris<'_>) -> fmt::Result {
         let kind = if survey.is_growing { "EVENT" } else { "VOD" };
         write!(
@@ -149,7 +156,7 @@ impl PlaylistSpan {
                     "#EXTINF:{seconds}.{ms:03},\n{folder}{name}?segment={place}{others}"
                 )
             };
-            put().map_err(|_| io::ErrorKind::Other.into())
+            put().map_err(|_| NOT_WRITTEN.into())
         });
         match walk {
             Ok(_) if !survey.is_growing => out.write_str("#EXT-X-ENDLIST\n"),
@@ -170,8 +177,19 @@ impl PlaylistSpan {
                 walk.flv.get_or_insert(entry.name);
                 continue;
             }
-            if let Some(file) = FileBody::open(&self.recordings, &self.stream, entry.name)? {
-                self.walk_file(&file, &mut walk, found)?;
+            let opened = FileBody::open(&self.recordings, &self.stream, entry.name);
+            let walked = opened.and_then(|file| match file {
+                Some(file) => self.walk_file(&file, &mut walk, found),
+                None => Ok(()),
+            });
+            match walked {
+                Err(error) if error.kind() == NOT_WRITTEN => return Err(error),
+                Err(error) => {
+                    // What the others have can be played.
+                    walk.is_open = false;
+                    walk.failed.get_or_insert(error);
+                }
+                Ok(()) => {}
             }
         }
         Ok(walk)
@@ -263,6 +281,8 @@ struct Walk {
     is_open: bool,
     /// The first file that HLS can't have.
     flv: Option<FileName>,
+    /// What was wrong with the first file that can't be read.
+    failed: Option<io::Error>,
 }
 
 /// The time in a playlist.

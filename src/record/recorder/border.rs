@@ -19,6 +19,12 @@ const MAX_LEN: u64 = if cfg!(test) {
 };
 
 impl Recorder {
+    /// The length after which a file ends.
+    fn most_len(&self) -> u64 {
+        let most = self.store.catalog().condition.most_len;
+        most.map_or(MAX_LEN, |most| most.min(MAX_LEN))
+    }
+
     /// Whether a file ends before the cut, which begins at this time.
     pub(super) fn is_over(&self, file: &OpenFile, time: WallTime) -> bool {
         // A file can begin only with a start, but other tracks can't wait for one.
@@ -26,7 +32,7 @@ impl Recorder {
         let may = self.wants_file
             || file.steps != time.steps
             || is_next_segment(file.began, time.wall, self.rules.segment())
-            || file.extent().len > MAX_LEN;
+            || file.extent().len > self.most_len();
         must || self.cut.is_start && may
     }
 

@@ -418,3 +418,22 @@ fn a_file_of_another_program_is_left_as_it_is() {
     disk.put(part(), vec![0; 700]);
     assert!(repaired(&disk).is_none());
 }
+
+#[test]
+fn a_file_that_has_lost_its_beginning_isnt_removed() {
+    let disk = SimDisk::new();
+    let mut script = Script::new(12);
+    let mut writer = script.writer(&disk);
+    record(&mut script, &mut writer, 4);
+    writer.sync().unwrap();
+    let mut bytes = disk.bytes(part()).unwrap();
+    bytes.resize(2 << 20, 0);
+    for damaged in [0..512, 60..100] {
+        let mut bytes = bytes.clone();
+        bytes[damaged].fill(0);
+        disk.put(part(), bytes.clone());
+        let error = repair(&disk, &part(), Path::new(NAME)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        assert!(disk.bytes(part()) == Some(bytes));
+    }
+}

@@ -35,6 +35,20 @@ fn segments(playlist: &str) -> Vec<(String, Place)> {
 }
 
 #[test]
+fn a_playlist_has_what_is_around_a_damaged_file() {
+    let mut recorded = Recorded::new(1);
+    recorded.record_files(&[20, 20, 20]);
+    let names = recorded.names();
+    let bad = path(&recorded.key, names[1]);
+    recorded.disk.put(bad, b"another program's".to_vec());
+    let text = playlist(&recorded, 0, u64::MAX, u64::MAX);
+    assert!(text.ends_with("#EXT-X-ENDLIST\n"), "{text}");
+    let mut listed: Vec<String> = segments(&text).into_iter().map(|file| file.0).collect();
+    listed.dedup();
+    assert_eq!(listed, [names[0].to_string(), names[2].to_string()]);
+}
+
+#[test]
 fn a_playlist_lists_all_bytes_of_the_fragments() {
     let mut recorded = Recorded::new(1);
     recorded.record_files(&[60, 30]);

@@ -44,10 +44,28 @@ pub(super) const RULES: Rules = Rules {
     preroll: None,
 };
 
+fn keeper(store: &Store, limits: Limits) -> Keeper {
+    let (disk, catalog) = (store.disk(), store.shared_catalog());
+    Keeper::new(
+        Arc::clone(disk),
+        Arc::clone(catalog),
+        limits,
+        Box::new(Mender),
+    )
+}
+
 impl Bench {
     /// A stream that is published in an arena of 16 MiB.
     pub(super) fn new(rules: Rules) -> Bench {
         Bench::with(rules, 1_024, TODAY)
+    }
+
+    /// The same with limits of the space.
+    pub(super) fn limited(limits: Limits) -> Bench {
+        let mut bench = Bench::new(RULES);
+        bench.keeper = keeper(&bench.store, limits);
+        bench.keep();
+        bench
     }
 
     /// `wall`: the wall clock at the beginning, when the server's clock is at 1 s.
@@ -68,15 +86,11 @@ impl Bench {
         let disk = SimDisk::new();
         let slow = SlowDisk::new(disk.clone(), Arc::clone(&feed));
         let store = Arc::new(Store::new(Arc::new(slow)));
-        let keeper = Keeper::new(
-            Arc::clone(store.disk()),
-            Arc::clone(store.shared_catalog()),
-            Limits {
-                free: Some(0),
-                max: None,
-            },
-            Box::new(Mender),
-        );
+        let limits = Limits {
+            free: Some(0),
+            max: None,
+        };
+        let keeper = keeper(&store, limits);
         let staging = Staging::new(&arena).unwrap();
         let recorder = Recorder::new(stream, Arc::clone(&store), staging, rules, 1_000);
         let mut bench = Bench {

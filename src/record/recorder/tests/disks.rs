@@ -10,6 +10,7 @@ use crate::record::disk::sim::{Faults, SimDisk};
 use crate::record::mp4::reader::{Fragments, read_head};
 use crate::record::recorder::Rules;
 use crate::record::report::RecordingState;
+use crate::record::space::Limits;
 
 const FINE: Faults = Faults {
     capacity: None,
@@ -336,4 +337,64 @@ fn a_close_on_a_slow_disk_takes_a_few_writes() {
     // The tables and the header, each with a sync.
     assert_eq!(bench.disk.counts().writes - before, 2);
     assert_eq!(bench.report().longest_write, 8_000);
+}
+
+#[test]
+fn a_file_that_somebody_removes_is_noticed_with_the_next_sync() {
+    let mut bench = Bench::new(RULES);
+    bench.publish();
+    bench.pass(15_000);
+    let [part] = &bench.disk.paths()[..] else {
+        panic!("more than one file");
+    };
+    bench.disk.remove(part).unwrap();
+    bench.pass(30_000);
+    assert_eq!(bench.disk.paths().len(), 1);
+    assert_eq!(bench.state(), RecordingState::Recording);
+    let sent = bench.feed().sent;
+    let files = bench.files();
+    let missing = missing(&files, 0, sent);
+    // What was in it, and what was written until then.
+    assert!(missing.len() < 27 * 72, "{}", missing.len());
+}
+
+#[test]
+fn files_end_early_where_little_space_is_for_them() {
+    let mut bench = Bench::limited(Limits {
+        free: Some(0),
+        max: Some(6_000_000),
+    });
+    bench.feed().frame_len = 10_000;
+    bench.publish();
+    bench.pass(30_000);
+    for _ in 0..200 {
+        bench.pass(1_000);
+        assert_eq!(bench.state(), RecordingState::Recording);
+        let len = bench.store.catalog().totals().bytes;
+        assert!((3_000_000..6_000_000).contains(&len), "{len}");
+    }
+    assert_eq!(bench.report().gaps, 0);
+}
+
+#[test]
+fn what_is_lost_at_the_very_end_is_a_gap() {
+    let mut bench = Bench::new(RULES);
+    // GOPs of 5 s, which are cut in pieces.
+    bench.feed().gop = 130;
+    bench.publish();
+    bench.pass(23_000);
+    bench.fail(Faults {
+        is_read_only: true,
+        ..FINE
+    });
+    bench.pass(1_000);
+    bench.feed().unpublish();
+    bench.fail(FINE);
+    bench.pass(75_000);
+    let sent = u64::from(bench.feed().sent);
+    let files = bench.files();
+    let report = bench.report();
+    assert!(report.missed_messages >= sent - numbers(&files).len() as u64);
+    assert!(sent > numbers(&files).len() as u64);
+    assert_eq!(report.gaps, 1);
 }

@@ -93,6 +93,9 @@ impl DiskFile for SlowFile {
     fn len(&self) -> io::Result<u64> {
         self.file.len()
     }
+    fn is_removed(&self) -> bool {
+        self.file.is_removed()
+    }
     fn set_modified(&mut self, to: WallMillis) -> io::Result<()> {
         self.file.set_modified(to)
     }
