@@ -8,6 +8,7 @@ use crate::media::mp4::{FILE_TYPE_LEN, MDAT_HEADER_LEN};
 use crate::record::catalog::File;
 use crate::record::disk::DiskFile;
 use crate::record::mp4::reader::{Fragments, read_head};
+use crate::record::mp4::summary::Summary;
 use crate::record::name::{FileName, Format, part_path, path};
 use crate::rtmp::stream_key::StreamKey;
 
@@ -69,12 +70,22 @@ impl FileBody {
         Ok(FileBody { file, entry, len })
     }
 
+    /// Returns the fragments of an MP4 file. One that is closed isn't read at its beginning.
+    pub(super) fn only_fragments(&self) -> io::Result<Fragments> {
+        if !self.entry.is_open {
+            if let Some(Summary { first, last, .. }) = Summary::read(&*self.file, self.len, None)? {
+                return Fragments::of_closed(&*self.file, first.offset, last.end());
+            }
+        }
+        Ok(self.fragments()?.1)
+    }
+
     /// Reads what precedes the fragments of an MP4 file, and returns it with these.
     pub(super) fn fragments(&self) -> io::Result<(FileHead, Fragments)> {
         let head = read_head(&*self.file)?.ok_or(io::ErrorKind::InvalidData)?;
         let closed_at = head.closed_at.filter(|at| *at < self.len);
         let fragments = match closed_at {
-            Some(at) => Fragments::of_closed(&*self.file, &head, at)?,
+            Some(at) => Fragments::of_closed(&*self.file, head.len, at)?,
             None => Fragments::new(&head, self.len),
         };
         Ok((head, fragments))

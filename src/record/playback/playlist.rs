@@ -172,7 +172,7 @@ impl PlaylistSpan {
         walk: &mut Walk,
         found: &mut dyn FnMut(&Segment) -> io::Result<()>,
     ) -> io::Result<()> {
-        let (_, fragments) = file.fragments()?;
+        let fragments = file.only_fragments()?;
         let Some(start) = self.start(file, fragments.clone())? else {
             return Ok(());
         };
