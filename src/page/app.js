@@ -77,7 +77,7 @@ function show(list) {
     publish.hidden = false;
     publish.open = !live && !isLocked;
     const server = `${rtmp}/live`;
-    addField(publish, 'RTMP URL', server + '/cam');
+    addField(publish, 'RTMP URL', `${server}/cam`);
     addField(publish, 'OBS: Server', server);
     addField(publish, 'Stream Key', 'cam');
     addField(publish, 'ffmpeg', `ffmpeg -re -i INPUT -c copy -f flv ${server}/cam`);
