@@ -30,6 +30,20 @@ impl fmt::Display for Tenths {
     }
 }
 
+/// A number of bytes in the unit that fits: "12.3 MB", "1.2 GB".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (divisor, unit) = match self.0 {
+            0..1_000_000_000 => (1_000, "MB"),
+            _ => (1_000_000, "GB"),
+        };
+        write!(f, "{} {unit}", Tenths(self.0 / divisor))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +60,19 @@ mod tests {
             (1_050, "1.05"),
         ] {
             assert_eq!(Thousandths(thousandths).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn bytes_have_the_unit_that_fits() {
+        for (bytes, text) in [
+            (0, "0.0 MB"),
+            (949_999, "0.9 MB"),
+            (999_900_000, "999.9 MB"),
+            (1_000_000_000, "1.0 GB"),
+            (12_340_000_000, "12.3 GB"),
+        ] {
+            assert_eq!(Size(bytes).to_string(), text);
         }
     }
 

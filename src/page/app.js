@@ -1,4 +1,4 @@
-// The page: what is live; one player alone, at APP/NAME below that.
+// The page: what is live; or one player, at APP/NAME below.
 
 import { TEXTS, aKey, ask, query, root, rtmp, streams } from './player.js';
 import { add, addField, addUrls, copy, format, open, pathOf, plural, put, showRecording, toRecordings, withKey } from './parts.js';
@@ -11,14 +11,14 @@ let polls = 0;
 function makeCard(name) {
   const element = copy('card');
   const [screen, title, facts, recording, findings, others] = element.children;
-  const button = screen.firstElementChild;
+  const button = screen.children[0];
   const card = { element, isPlaying: false };
-  let since, begun;
-  let pictured = 0;
+  let since, begun, pictured;
 
+  main.append(element);
   add(title, 'a', name).href = pathOf(name) + withKey;
   addUrls(others, name);
-  button.setAttribute('aria-label', `Play ${name}`);
+  button.ariaLabel = `Play ${name}`;
   button.onclick = () => {
     card.isPlaying = button.hidden = true;
     open(screen, name, () => {
@@ -27,15 +27,15 @@ function makeCard(name) {
     }).first.focus();
   };
 
-  card.update = (stream, disk) => {
+  card.update = (stream, list) => {
     // By this machine's clock: the server may have none.
     if (since !== stream.since) begun = format(Date.now() - stream.uptime_s * 1000, { dateStyle: 'short', timeStyle: 'short' });
     since = stream.since;
     put(facts, describe(stream, begun));
-    showRecording(recording, stream, disk, recorded);
+    showRecording(recording, name, list, recorded);
     put(findings, stream.findings.map(f => f.text).join('\n'));
-    if (!stream.is_live || !stream.video || card.isPlaying || document.hidden || Date.now() - pictured < 20000) return;
-    // The newest keyframe, loaded behind the one that is there.
+    if (!stream.is_live || !stream.video || card.isPlaying || document.hidden || Date.now() - pictured < 2e4) return;
+    // Loaded behind the one that is there.
     pictured = Date.now();
     const still = document.createElement('video');
     still.muted = true;
@@ -56,15 +56,14 @@ function describe({ is_live, video: v, audio: a, kbit_s_in: rate, viewers }, beg
   return [...facts, plural(viewers, 'viewer'), `since ${begun}`].join(' · ');
 }
 
-function show({ streams, locked: isLocked, disk }) {
+function show(list) {
+  const { streams, locked: isLocked } = list;
   const live = streams.filter(s => s.is_live).length;
   put(state, live ? `${plural(live, 'stream')} live` : isLocked ? '' : 'Nothing is live.');
   for (const stream of streams) {
-    if (!cards.has(stream.name)) {
-      cards.set(stream.name, makeCard(stream.name));
-      main.append(cards.get(stream.name).element);
-    }
-    cards.get(stream.name).update(stream, disk);
+    const { name } = stream;
+    if (!cards.has(name)) cards.set(name, makeCard(name));
+    cards.get(name).update(stream, list);
   }
   for (const [name, card] of cards) {
     // One that is watched stays.
@@ -73,14 +72,15 @@ function show({ streams, locked: isLocked, disk }) {
     cards.delete(name);
   }
   locked.hidden = !isLocked;
-  put(locked.firstElementChild, `There are streams that want ${aKey}.`);
+  put(locked.children[0], `There are streams that want ${aKey}.`);
   if (publish.hidden) {
     publish.hidden = false;
     publish.open = !live && !isLocked;
-    addField(publish, 'RTMP URL', `${rtmp}/live/cam`);
-    addField(publish, 'OBS: Server', `${rtmp}/live`);
+    const server = `${rtmp}/live`;
+    addField(publish, 'RTMP URL', `${server}/cam`);
+    addField(publish, 'OBS: Server', server);
     addField(publish, 'Stream Key', 'cam');
-    addField(publish, 'ffmpeg', `ffmpeg -re -i INPUT -c copy -f flv ${rtmp}/live/cam`);
+    addField(publish, 'ffmpeg', `ffmpeg -re -i INPUT -c copy -f flv ${server}/cam`);
   }
 }
 
@@ -98,7 +98,7 @@ async function poll() {
   const all = isDue && (await ask('recordings'));
   if (all) recorded = all.recordings.map(r => r.stream);
   if (!list) put(state, TEXTS.silent);
-  else if (path) showRecording(main.querySelector('.bar p'), list.streams.find(s => s.name === path) || { name: path }, list.disk, recorded);
+  else if (path) showRecording(main.querySelector('.bar p'), path, list, recorded);
   else show(list);
   if (all) {
     const others = recorded.filter(name => !cards.has(name));
@@ -109,7 +109,7 @@ async function poll() {
     }
   }
   clearTimeout(timer);
-  timer = setTimeout(poll, document.hidden ? 20000 : path ? 10000 : 2000);
+  timer = setTimeout(poll, document.hidden ? 2e4 : path ? 1e4 : 2000);
 }
 
 if (!path) {

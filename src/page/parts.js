@@ -1,16 +1,14 @@
-// What the views of the page are made of: cards, fields and players.
-//
-// Names and texts come from strangers: they enter the document as text only.
+// What the page is made of. Names and texts come from strangers: they enter the document as text only.
 
 import { encode, inQuery, keys, play, query, root, rtmp, start } from './player.js';
 
 /** A clone would belong to a document where WebKit plays nothing. */
-export const copy = id => document.importNode(document.getElementById(id).content.firstElementChild, true);
+export const copy = id => document.importNode(document.getElementById(id).content.children[0], true);
 export const pathOf = name => root + name.split('/').map(encode).join('/');
 /** As one word for a shell. */
 const quote = text => (/^[\p{L}\p{N}.:/?=%@+,_~\[\]-]*$/u.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`);
 export const withKey = inQuery(keys);
-export const format = (moment, options) => new Date(moment).toLocaleString([], options);
+export const format = (time, options) => new Date(time).toLocaleString([], options);
 export const plural = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
 
 export function add(parent, tag, text) {
@@ -23,15 +21,16 @@ export function add(parent, tag, text) {
 export const toRecordings = name => pathOf(name) + withKey + '#recordings';
 
 /** Says how a stream's recording goes; links to what there is of it. */
-export function showRecording(element, { name, recording }, disk, recorded) {
+export function showRecording(element, name, { streams, disk }, recorded) {
   const [text, link] = element.children;
+  const { recording } = streams.find(s => s.name === name) || {};
   const { state, since, bytes_today: bytes, gaps, behind_s: behind } = recording || {};
   const isFine = !disk || disk.state === 'fine';
   const runs = isFine && /^(recording|behind)$/.test(state);
   let words = isFine ? state && `Recording${runs ? '' : `: ${state}`}` : `Not recording: the disk is ${disk.state.replace('disk ', '')}`;
   const from = isFine ? since : disk.since;
   if (from) words += ` since ${format(from, { timeStyle: 'short' })}`;
-  if (runs) words += ` · ${(bytes / 1e9).toFixed(1)} GB today${gaps ? ` · ${plural(gaps, 'gap')}` : ''}`;
+  if (runs) words += ` · ${bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`} today${gaps ? ` · ${plural(gaps, 'gap')}` : ''}`;
   if (state === 'behind') words += ` · ${behind} s behind`;
   put(text, words || '');
   element.className = runs ? 'runs' : '';
@@ -50,7 +49,7 @@ export function addField(parent, name, text) {
   const [label, input, button] = field.children;
   label.textContent = name;
   input.value = text;
-  button.setAttribute('aria-label', `Copy ${name}`);
+  button.ariaLabel = `Copy ${name}`;
   button.onclick = () => {
     input.select();
     // navigator.clipboard is there with HTTPS only.
@@ -61,16 +60,13 @@ export function addField(parent, name, text) {
 }
 
 export function addUrls(parent, name) {
-  const forms = [['HTTP-FLV', '.flv'], ['MP4', '.mp4'], ['HLS', '.m3u8'], ['This page', '']];
-  // RTMP knows no percent signs: names are as they are.
+  const forms = { 'HTTP-FLV': '.flv', MP4: '.mp4', HLS: '.m3u8', 'This page': '' };
+  // RTMP knows no percent signs.
   addField(parent, 'RTMP', quote(`${rtmp}/${name}${withKey}`));
-  for (const [label, form] of forms) addField(parent, label, quote(pathOf(name) + form + withKey));
+  for (const label in forms) addField(parent, label, quote(pathOf(name) + forms[label] + withKey));
 }
 
-/**
- * Opens a player, with a button to stop it if `stopped` is to follow. `begin(video, say)` lets it play, and
- * returns a function that ends that.
- */
+/** Opens a player, which can be stopped if `stopped` is to follow. `begin(video, say)` returns what ends it. */
 export function open(parent, name, stopped, begin = (video, say) => play(video, pathOf(name), name, say)) {
   const box = copy('player');
   const [video, message, bar] = box.children;
@@ -87,9 +83,9 @@ export function open(parent, name, stopped, begin = (video, say) => play(video, 
     help.textContent = '';
     if (kind === 'urls') addUrls(help, name);
     if (kind === 'key') help.append(copy('key'));
-    if (/[/]/.test(kind)) add(help, 'a', kind.split('/').pop()).href = root + kind.slice(1) + query;
+    if (/[/]/.test(kind)) Object.assign(add(help, 'a', `Save ${kind.split('/').pop()}`), { href: root + kind.slice(1) + query, download: '' });
   });
-  video.setAttribute('aria-label', name);
+  video.ariaLabel = name;
   video.onvolumechange = () => put(sound, video.muted ? 'Sound on' : 'Sound off');
   sound.onclick = () => {
     const muted = !video.muted;
@@ -107,6 +103,8 @@ export function open(parent, name, stopped, begin = (video, say) => play(video, 
   stop.hidden = !stopped;
   const close = () => {
     end();
+    video.removeAttribute('src');
+    video.load();
     box.remove();
   };
   stop.onclick = () => {

@@ -1,10 +1,7 @@
-// Plays a stream in a <video> and keeps it at the live edge, until it is stopped.
-//
-// fMP4 comes through a WebSocket, or through fetch() if a proxy knows none; HLS is for browsers without
-// MediaSource.
+// Plays a stream in a <video> at the live edge: fMP4 through a WebSocket, or fetch() if a proxy knows none;
+// HLS in browsers without MediaSource.
 
 const Source = self.MediaSource || self.ManagedMediaSource;
-const HLS = 'application/vnd.apple.mpegurl';
 /** Its pictures are late, and changes of speed stop it at times. */
 export const isGtk = /Linux(?!.*Chrom).*Safari/.test(navigator.userAgent);
 const minTarget = isGtk ? 1 : 0.4;
@@ -29,9 +26,7 @@ export const inQuery = pairs => pairs.map(([name, value], i) => `${i ? '&' : '?'
 /** The key, which the tab keeps, and the address no longer shows. */
 export let keys = [];
 const others = [];
-for (const pair of new URLSearchParams(location.search)) {
-  (/^(key|token|secret|user|pass)$/.test(pair[0]) ? keys : others).push(pair);
-}
+for (const pair of new URLSearchParams(location.search)) (/^(key|token|secret|user|pass)$/.test(pair[0]) ? keys : others).push(pair);
 try {
   if (keys.length) {
     sessionStorage.brooklet = JSON.stringify(keys);
@@ -43,7 +38,7 @@ try {
 
 export const aKey = keys.length ? 'another key' : 'a key';
 
-/** Behind all URLs that are fetched. The page asks for the key, not the browser. */
+/** Behind all URLs that are fetched. Not the browser asks for the key. */
 export const query = inQuery([...others, ...keys, ['challenge', 'off']]);
 
 /** rtmp://HOST[:PORT], once the server was asked for its streams. */
@@ -64,8 +59,7 @@ export async function ask(what) {
 
 export async function streams() {
   const list = await ask('streams');
-  const port = list && list.server.rtmp_port;
-  if (list) rtmp = `rtmp://${location.hostname}${port === 1935 ? '' : `:${port}`}`;
+  if (list) rtmp = `rtmp://${location.hostname}:${list.server.rtmp_port}`.replace(/:1935$/, '');
   return list;
 }
 
@@ -94,7 +88,7 @@ export function play(video, path, name, say) {
       if (isStopped) return;
       off = why.off || '';
       if (off) continue;
-      // Requests for what isn't live are held a while; those are no failures.
+      // What isn't live is held a while, which is no failure.
       failures = now() - begun > 3 ? 0 : failures + 1;
       isSocket = true;
       let wait = Math.min(3, 0.25 * 2 ** failures);
@@ -122,8 +116,6 @@ export function play(video, path, name, say) {
     end('stopped');
     document.removeEventListener('visibilitychange', resume);
     removeEventListener('pagehide', leave);
-    video.removeAttribute('src');
-    video.load();
   };
 }
 
@@ -134,7 +126,7 @@ function inWords(stream, codecs) {
   return bad.map(t => `${t.codec} (${t.mime_codec})`).join(' and ') || codecs || 'this';
 }
 
-/** One connection; resolves with the reason of its end, a word or an HTTP status. */
+/** One connection; resolves with the reason of its end: a word or a status. */
 const session = (video, path, isSocket, off, say, atStop, find) => new Promise(resolve => {
   const abort = new AbortController();
   let socket, buffer;
@@ -183,7 +175,7 @@ const session = (video, path, isSocket, off, say, atStop, find) => new Promise(r
       URL.revokeObjectURL(video.src);
       if (isOver) return;
       buffer = media.addSourceBuffer(type);
-      // The stream begins at 0.2 s. So there is a picture without a jump.
+      // It begins at 0.2 s. So there is a picture without a jump.
       buffer.timestampOffset = -0.19;
       buffer.onupdateend = () => {
         if (isOver || buffer.updating || trim(30)) return;
@@ -216,7 +208,7 @@ const session = (video, path, isSocket, off, say, atStop, find) => new Promise(r
   function hls(why) {
     abort.abort();
     if (socket) socket.onclose = socket.close();
-    if (!video.canPlayType(HLS)) return over(why);
+    if (!video.canPlayType('application/vnd.apple.mpegurl')) return over(why);
     open(`${path}.m3u8${query}`);
     video.onerror = () => over(shown > 0 ? 'lost' : why);
   }
@@ -233,15 +225,12 @@ const session = (video, path, isSocket, off, say, atStop, find) => new Promise(r
     append();
   }
 
-  /** All that waits as one piece: a stream begins with many pictures at once. */
+  /** All that waits at once: a stream begins with many pictures. */
   function append() {
     if (isOver || isHeld || !queue.length || !buffer || buffer.updating) return;
     const all = new Uint8Array(queue.reduce((sum, piece) => sum + piece.length, 0));
     let at = 0;
-    for (const piece of queue) {
-      all.set(piece, at);
-      at += piece.length;
-    }
+    for (const piece of queue) all.set(piece, (at += piece.length) - piece.length);
     queue = [all];
     try {
       buffer.appendBuffer(all);
@@ -257,7 +246,7 @@ const session = (video, path, isSocket, off, say, atStop, find) => new Promise(r
     return ranges.length && ranges.end(ranges.length - 1);
   }
 
-  /** Forgets what is `keep` seconds back, by ten unless there is need; browsers, up to the next keyframe. */
+  /** Forgets what is `keep` seconds back, ten at a time. Browsers do so up to the next keyframe. */
   function trim(keep) {
     const end = Math.min(video.currentTime - keep, before);
     if (end <= trimmed + (keep > 1 ? 10 : 0)) return false;
@@ -275,7 +264,7 @@ const session = (video, path, isSocket, off, say, atStop, find) => new Promise(r
     const end = edge();
     const behind = end - video.currentTime;
     lag += (behind - lag) * 0.1;
-    // In WebKitGTK a jump before there are decoders hangs the page, every other time.
+    // Before it has decoders, a jump hangs WebKitGTK.
     if (shown < 0 && video.readyState < 2 && now() - moved < 3) return;
     const isAfterGap = video.currentTime < start && (!last || end - start > 0.2);
     const tolerance = jumped < 0 ? 0.5 : 2;
@@ -341,8 +330,8 @@ const session = (video, path, isSocket, off, say, atStop, find) => new Promise(r
     const reader = answer.body.getReader();
     while (!isOver) {
       const { done, value } = await reader.read();
-      if (done) return over('lost');
-      feed(value);
+      if (done) over('lost');
+      else feed(value);
     }
   }
 

@@ -1,4 +1,4 @@
-// The recordings of a stream: a player, a day as a time line, and an hour of it. The address says which:
+// The recordings of a stream: a player, and time lines of a day and an hour. The address says which:
 // #recordings, #2026-11-28 (a day here) or #2026-11-28T11:30:00.000Z.
 
 import { TEXTS, aKey, ask, isGtk, query, sleep, start, streams } from './player.js';
@@ -7,14 +7,14 @@ import { add, copy, format, open, pathOf, put, showRecording } from './parts.js'
 const MINUTE = 60000;
 const HOUR = 60 * MINUTE;
 
-/** Midnight before a moment, or `days` later: some days have 23 or 25 hours. */
-function midnight(moment, days = 0) {
-  const date = new Date(moment);
+/** Midnight before a time, or `days` later: some days have 23 or 25 hours. */
+function midnight(time, days = 0) {
+  const date = new Date(time);
   return +new Date(date.getFullYear(), date.getMonth(), date.getDate() + days);
 }
-const dayOf = moment => '#' + new Date(moment).toLocaleDateString('sv');
+const dayOf = time => '#' + new Date(time).toLocaleDateString('sv');
 
-/** Shows the recordings of `name` in `main`; returns a function to call when the address has changed. */
+/** Shows recordings in `main`; returns a function to call when the address has changed. */
 export function past(main, name) {
   const view = copy('past');
   const url = (from, to) => `${pathOf(`recordings/${name}`)}.mp4${query}&from=${Math.ceil(from)}&to=${Math.ceil(to)}`;
@@ -25,56 +25,54 @@ export function past(main, name) {
   let spans = [];
   let isGrowing, isLive, player, shown, dragged, cut;
   let [begin, end] = [0, 0]; // of the day
-  let position = Date.now();
+  let place = Date.now();
 
-  const next = (moment, isEnd) => {
-    const span = spans.find(s => s.to > moment + 200);
-    if (span) return isEnd ? span.to : Math.max(moment, span.from);
-    return isGrowing ? moment + (isEnd ? HOUR : 0) : undefined;
+  const next = (time, isEnd) => {
+    const span = spans.find(s => s.to > time + 200);
+    if (span) return isEnd ? span.to : Math.max(time, span.from);
+    return isGrowing ? time + (isEnd ? HOUR : 0) : undefined;
   };
   const isThere = (from, to) => spans.some(s => s.from < to && s.to > from);
   // An hour may be there twice.
-  const timeOf = moment => format(moment, { timeStyle: end - begin === 24 * HOUR ? 'medium' : 'long' });
+  const timeOf = time => format(time, { timeStyle: end - begin === 24 * HOUR ? 'medium' : 'long' });
 
   const lines = [dayLine, hourLine].map((element, isHour) => {
     const [bars, ticks, slider, ...ends] = element.children;
     const line = {};
     let from, to;
-    const left = moment => `${Math.min(Math.max((moment - from) / (to - from), 0), 1) * 100}%`;
+    const percent = time => Math.min(Math.max((time - from) / (to - from), 0), 1) * 100;
     const addBar = (begin, end, className) => {
-      const bar = add(bars, 'i', '');
-      bar.className = className;
-      bar.style.left = left(begin);
-      bar.style.right = `calc(100% - ${left(end)})`;
+      const style = `left: ${percent(begin)}%; right: ${100 - percent(end)}%`;
+      Object.assign(add(bars, 'i', ''), { className, style });
     };
 
-    line.set = (newFrom, newTo) => {
-      [from, to] = [newFrom, newTo];
-      for (const input of [slider, ...ends]) [input.min, input.max] = [from, to];
+    line.set = (...range) => {
+      [from, to] = range;
+      for (const input of [slider, ...ends]) [input.min, input.max] = range;
       ticks.textContent = '';
-      for (let moment = from; moment < to; moment += isHour ? 5 * MINUTE : HOUR) {
-        const date = new Date(moment);
-        const tick = add(ticks, 'i', isHour ? format(moment, { timeStyle: 'short' }) : date.getHours());
-        tick.style.left = left(moment);
+      for (let time = from; time < to; time += isHour ? 5 * MINUTE : HOUR) {
+        const date = new Date(time);
+        const tick = add(ticks, 'i', isHour ? format(time, { timeStyle: 'short' }) : date.getHours());
+        tick.style.left = percent(time) + '%';
         if ((isHour ? date.getMinutes() / 5 : date.getHours()) % 3) tick.className = 'minor';
       }
       line.draw();
-      slider.value = position;
+      slider.value = place;
     };
     line.draw = () => {
       bars.textContent = '';
-      for (const span of spans) if (span.from < to && span.to > from) addBar(span.from, span.to, '');
+      for (const s of spans) if (s.from < to && s.to > from) addBar(s.from, s.to, '');
       if (cut) addBar(...cut, 'cut');
       ends.forEach((input, i) => ([input.hidden, input.value] = [!cut, cut && cut[i]]));
     };
     line.update = () => {
-      if (isHour && !(position >= from && position < to) && !dragged) {
-        const hour = new Date(position).setMinutes(0, 0, 0);
+      if (isHour && !(place >= from && place < to) && !dragged) {
+        const hour = new Date(place).setMinutes(0, 0, 0);
         line.set(hour, hour + HOUR);
       }
-      slider.value = position;
-      slider.setAttribute('aria-valuetext', timeOf(position));
-      slider.classList.toggle('off', position < from || position > to);
+      slider.value = place;
+      slider.ariaValueText = timeOf(place);
+      slider.classList.toggle('off', place < from || place > to);
     };
     slider.oninput = () => tick((dragged = +slider.value));
     slider.onchange = slider.onpointerup = slider.onpointercancel = () => {
@@ -83,8 +81,8 @@ export function past(main, name) {
     };
     // On the knob, and on iPhones, a click moves nothing.
     slider.onclick = ({ detail, clientX }) => {
-      const moment = from + ((clientX - element.offsetLeft) / element.offsetWidth) * (to - from);
-      if (detail && Math.abs(moment - position) > slider.step) seek(moment);
+      const time = from + ((clientX - element.offsetLeft) / element.offsetWidth) * (to - from);
+      if (detail && Math.abs(time - place) > slider.step) seek(time);
     };
     ends.forEach((input, i) => (input.oninput = () => setCut(i, +input.value)));
     return line;
@@ -93,18 +91,18 @@ export function past(main, name) {
   const draw = () => lines.forEach(line => line.draw());
 
   /** Moves an end of the part, and the other one out of its way. */
-  function setCut(which, moment) {
-    cut = cut || [position, position + MINUTE];
-    cut[which] = moment;
-    if (cut[1] < cut[0] + 1000) cut[1 - which] = moment + (which ? -1000 : 1000);
+  function setCut(which, time) {
+    cut = cut || [place, place + MINUTE];
+    cut[which] = time;
+    if (cut[1] < cut[0] + 1000) cut[1 - which] = time + (which ? -1000 : 1000);
     save.hidden = !isThere(...cut);
     put(partText, `${timeOf(cut[0])} – ${timeOf(cut[1])}${save.hidden ? ': nothing' : ''}`);
     save.href = `${url(...cut)}&download`;
     draw();
   }
 
-  function setDay(moment) {
-    [begin, end] = [midnight(moment), midnight(moment, 1)];
+  function setDay(time) {
+    [begin, end] = [midnight(time), midnight(time, 1)];
     lines[0].set(begin, end);
     back.href = dayOf(midnight(begin, -1));
     forth.href = dayOf(end);
@@ -112,7 +110,7 @@ export function past(main, name) {
     put(title, format(begin, { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' }));
     calendar.open = false;
     weeks.textContent = '';
-    const first = new Date(spans.length ? spans[0].from : begin);
+    const first = new Date((spans[0] || { from: begin }).from);
     // From a Monday on.
     for (let day = midnight(first, -((first.getDay() + 6) % 7)); day < Date.now(); day = midnight(day, 1)) {
       const number = new Date(day).getDate();
@@ -129,20 +127,20 @@ export function past(main, name) {
     if (shown) player.video.onclick = toggle;
   }
 
-  /** Plays what is recorded from a moment on without a gap, ten minutes at a time. */
+  /** Plays what is recorded from a time on without a gap, ten minutes at a time. */
   function replay(video, say, wanted) {
-    let begun; // the moment at which the video begins, once it is known
+    let begun; // when the video begins, once it is known
     let turn = 0;
     const wall = () => (begun ? begun + video.currentTime * 1000 : wanted);
 
-    async function load(moment) {
+    async function load(time) {
       const mine = ++turn;
-      [wanted, begun] = [moment, 0];
+      [wanted, begun] = [time, 0];
       for (; mine === turn; await sleep(3)) {
-        const from = next(moment);
+        const from = next(time);
         try {
           if (!from) return say('The recording ends here.');
-          // It begins with the keyframe before, and must not grow while it plays.
+          // It begins with the keyframe before, and must not grow.
           const end = Math.min(from + 10 * MINUTE, next(from, true));
           const answer = await fetch(url(from, end), { headers: { Range: 'bytes=0-0' } });
           const text = await answer.text();
@@ -151,12 +149,15 @@ export function past(main, name) {
             begun = Date.parse(answer.headers.get('recording-from'));
             video.src = url(from, Date.parse(answer.headers.get('recording-to')) - 10);
             const jump = () => (video.currentTime = Math.max(0, from - begun) / 1000);
-            // Before it has decoders, a jump hangs WebKitGTK.
             if (isGtk) video.onloadeddata = jump;
             else jump();
             return start(video);
           }
-          if (answer.status === 415) return say('Recorded as FLV, for other players:', text.trim().split(': ')[1]);
+          if (answer.status === 415) {
+            video.removeAttribute('src');
+            video.load();
+            return say('Recorded as FLV. For other players:', text.trim().split(': ')[1]);
+          }
           if (/40[13]/.test(answer.status)) say(`The recordings of ${name} want ${aKey}.`, 'key');
           else say(`${text.trim()}. Trying again …`);
         } catch (_) {
@@ -165,16 +166,16 @@ export function past(main, name) {
       }
     }
 
-    const seek = moment => {
-      const second = (moment - begun) / 1000;
-      if (!(begun && second >= 0 && second < video.duration)) return load(moment);
+    const seek = time => {
+      const second = (time - begun) / 1000;
+      if (!(begun && second >= 0 && second < video.duration)) return load(time);
       video.currentTime = second;
       start(video);
     };
     video.onwaiting = () => say('Loading …');
     // WebKitGTK doesn't always say that it plays again.
     video.onplaying = video.ontimeupdate = () => begun && say('');
-    video.onended = () => (isLive && isGrowing && Date.now() - wall() < 10000 ? live.click() : load(wall() + 100));
+    video.onended = () => (isLive && isGrowing && Date.now() - wall() < 1e4 ? live.click() : load(wall() + 100));
     video.onerror = () => {
       // 2: the connection broke.
       if (video.error.code === 2) load(wall());
@@ -185,31 +186,29 @@ export function past(main, name) {
     return () => {
       turn++;
       video.onerror = video.onended = video.ontimeupdate = null;
-      video.removeAttribute('src');
-      video.load();
     };
   }
 
-  function seek(moment) {
-    moment = next(moment) || (spans.length && spans[spans.length - 1].to - 5000);
-    if (!moment) return;
-    history.replaceState(null, '', '#' + new Date(moment).toISOString());
-    if (shown) shown.seek(moment);
-    else show((video, say) => replay(video, say, moment));
+  function seek(time) {
+    time = next(time) || (spans.length && spans[spans.length - 1].to - 5000);
+    if (!time) return;
+    history.replaceState(null, '', '#' + new Date(time).toISOString());
+    if (shown) shown.seek(time);
+    else show((video, say) => replay(video, say, time));
     tick();
   }
 
   const toggle = () => player.video[player.video.paused ? 'play' : 'pause']();
 
   function tick() {
-    const before = position;
-    position = dragged || (shown ? shown.wall() : Date.now());
+    const before = place;
+    place = dragged || (shown ? shown.wall() : Date.now());
     // The day follows, unless another one is looked at.
-    if (before >= begin && before < end && (position < begin || position > end)) setDay(position);
+    if (before >= begin && before < end && (place < begin || place > end)) setDay(place);
     lines.forEach(line => line.update());
-    put(clock, timeOf(position));
+    put(clock, timeOf(place));
     put(pause, player && player.video.paused ? 'Play' : 'Pause');
-    pause.hidden = !shown;
+    pause.hidden = !shown || !player.video.src;
     live.hidden = !isLive || !shown;
     last.hidden = !isLive;
     part.hidden = !cut;
@@ -218,37 +217,37 @@ export function past(main, name) {
   function go() {
     const text = location.hash.slice(1);
     const isDay = /^[\d-]{10}$/.test(text);
-    const moment = Date.parse(isDay ? `${text}T00:00` : text);
-    setDay(moment || Date.now());
+    const time = Date.parse(isDay ? `${text}T00:00` : text);
+    setDay(time || Date.now());
     if (isDay && player) return;
     // Which may ask for a key.
-    if (!spans.length || (!moment && isLive)) show();
-    else seek(moment || Date.now());
+    if (!spans.length || (!time && isLive)) show();
+    else seek(time || Date.now());
   }
 
   (async function poll() {
     const [list, all] = await Promise.all([streams(), ask('recordings')]);
     if (list && all) {
-      const stream = list.streams.find(s => s.name === name) || { name };
       const found = all.recordings.find(r => r.stream === name) || { spans: [] };
       spans = found.spans.map(s => ({ from: Date.parse(s.from), to: Date.parse(s.to) }));
-      [isGrowing, isLive] = [found.is_recording, stream.is_live];
-      showRecording(state, stream, list.disk, []);
+      isGrowing = found.is_recording;
+      isLive = list.streams.some(s => s.name === name && s.is_live);
+      showRecording(state, name, list, []);
       if (player) draw();
       else go();
-    } else put(state.firstElementChild, TEXTS.silent);
-    setTimeout(poll, player ? 10000 : 1000);
+    } else put(state.children[0], TEXTS.silent);
+    setTimeout(poll, player ? 1e4 : 1000);
   })();
 
   last.href = `${pathOf(name)}.mp4${query}&last=30s&download`;
   pause.onclick = toggle;
-  choose.onclick = beginHere.onclick = () => setCut(0, position);
-  endHere.onclick = () => setCut(1, position);
+  choose.onclick = beginHere.onclick = () => setCut(0, place);
+  endHere.onclick = () => setCut(1, place);
   cancel.onclick = () => draw((cut = undefined));
   document.onkeydown = ({ key, target, ctrlKey, altKey, metaKey }) => {
     if (ctrlKey || altKey || metaKey || target.type === 'range') return;
-    const by = { ArrowLeft: -10000, ArrowRight: 10000 }[key];
-    if (by) seek(position + by);
+    const by = { ArrowLeft: -1e4, ArrowRight: 1e4 }[key];
+    if (by) seek(place + by);
     else if (key === ' ' && shown && target === document.body) toggle();
     else return;
     return false;

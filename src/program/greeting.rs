@@ -193,8 +193,12 @@ fn recorded_text(record: &Record) -> String {
 fn space_text(disk: Option<&DiskReport>) -> String {
     let free = match disk.and_then(|disk| disk.free) {
         Some(free) => {
-            let tenths = free / 100_000_000;
-            format!("{}.{} GB free", tenths / 10, tenths % 10)
+            let (tenth, unit) = match free {
+                0..1_000_000_000 => (100_000, "MB"),
+                _ => (100_000_000, "GB"),
+            };
+            let tenths = free / tenth;
+            format!("{}.{} {unit} free", tenths / 10, tenths % 10)
         }
         None => "free space not known".to_owned(),
     };
@@ -223,12 +227,13 @@ mod tests {
             let line = text.lines().find(|line| line.starts_with("recording: "));
             line.unwrap().to_owned()
         };
-        let disk = |state| {
+        let with_free = |state, free| {
             let mut disk = DiskReport::default();
             disk.state = state;
-            disk.free = Some(12_399_999_999);
+            disk.free = Some(free);
             Some(disk)
         };
+        let disk = |state| with_free(state, 12_399_999_999);
         let scopes = |names: &[&str]| {
             let parse = brooklet::config::parse_recorded;
             let scopes = names.iter().map(|name| parse(name).unwrap());
@@ -244,6 +249,11 @@ mod tests {
                 scopes(&["live/door", "garage/*"]),
                 disk(DiskState::Fine),
                 "recording: live/door, garage/*, in /mnt/card, 12.3 GB free",
+            ),
+            (
+                Record::default(),
+                with_free(DiskState::Fine, 64_000_000),
+                "recording: all streams, in /mnt/card, 64.0 MB free",
             ),
             (
                 scopes(&[]).on_request(true),

@@ -18,8 +18,14 @@ const SPANS: &str = "new Promise(done => setTimeout(done, 200))\
 
 /// A server that records in files of 10 s, and forgets publishers after one.
 fn start(folder: &TempDir) -> Watched {
+    start_with(
+        folder,
+        "--record-segment 10s --record-free off --grace 1s --record",
+    )
+}
+
+fn start_with(folder: &TempDir, arguments: &str) -> Watched {
     let folder = folder.path().display().to_string();
-    let arguments = "--record-segment 10s --record-free off --grace 1s --record";
     let mut arguments: Vec<&str> = arguments.split(' ').collect();
     arguments.push(&folder);
     Watched::start(&arguments)
@@ -189,5 +195,58 @@ fn a_part_can_be_saved_and_the_page_fits_a_phone() {
         let ticks = "document.querySelector('.line').children[1].children.length";
         watched.wait_for("the day has its hours", &format!("{ticks} === {hours}"));
     }
+    watched.check();
+}
+
+#[test]
+#[ignore = "needs Chromium, ffmpeg"]
+fn what_was_recorded_as_flv_is_offered_as_a_file() {
+    let folder = TempDir::new();
+    let arguments = "--record-segment 5s --record-format flv --record-free off --record";
+    let mut watched = start_with(&folder, arguments);
+    let _publisher = clock::publish(&watched.server.url("door"));
+    watched.open_path("/live/door#recordings");
+    watched.wait_until_it_plays();
+    let [from, _] = spans(&mut watched, 8.0)[0];
+    let says =
+        "/Recording since .* [0-9.]+ MB today/.test(document.querySelector('.runs').textContent)";
+    watched.wait_for("it says how much it is", says);
+    watched.evaluate(&format!("location.hash = new Date({from}).toISOString()"));
+    let link = "document.querySelector('.message a[download]')";
+    watched.wait_for("there is a link", link);
+    let pause = "document.querySelector('.row:nth-last-child(2) button').hidden";
+    watched.wait_for("there is nothing to play", pause);
+    let saved = watched.evaluate(&format!("fetch({link}.href).then(a => [a.status, a.url])"));
+    assert_eq!(saved[0], 200);
+    assert!(saved[1].as_str().unwrap().contains(".flv"), "{saved}");
+    watched.check();
+}
+
+#[test]
+#[ignore = "needs Chromium, ffmpeg"]
+fn a_publishers_absence_within_a_file_is_a_gap_on_the_time_line() {
+    let folder = TempDir::new();
+    let mut watched = start_with(&folder, "--record-free off --grace 30s --record");
+    let publisher = clock::publish(&watched.server.url("door"));
+    watched.open_path("/live/door#recordings");
+    watched.wait_until_it_plays();
+    spans(&mut watched, 5.0);
+    drop(publisher);
+    watched.server.wait_for_log("stopped publishing", 1);
+    std::thread::sleep(Duration::from_secs(4));
+    let _publisher = clock::publish(&watched.server.url("door"));
+    let mut both = Vec::new();
+    wait_until("there is a gap", Duration::from_secs(60), || {
+        both = spans(&mut watched, 8.0);
+        both.len() > 1 && both[1][1] - both[1][0] > 4000.0
+    });
+    let bars = "document.querySelector('.line').firstElementChild.children.length > 1";
+    watched.wait_for("the gap is drawn", bars);
+    let [_, from] = both[0];
+    let [to, _] = both[1];
+    assert!(to - from > 3000.0, "{from} {to}");
+    seek(&mut watched, "before a gap", from - 2000.0);
+    watched.wait_for("the gap is skipped", &format!("{POSITION} >= {to} - 1000"));
+    check_picture(&mut watched, "behind the gap", to, Instant::now());
     watched.check();
 }

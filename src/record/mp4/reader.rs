@@ -88,13 +88,10 @@ impl Fragments {
         }
     }
 
-    /// Begins with the first fragment of a closed file, and uses its index.
-    pub fn of_closed(
-        file: &dyn DiskFile,
-        head: &FileHead,
-        closed_at: u64,
-    ) -> io::Result<Fragments> {
-        let mut fragments = Fragments::new(head, closed_at);
+    /// Begins with the first fragment of a closed file, at `start`, and uses its index. The last one ends at
+    /// `closed_at`.
+    pub fn of_closed(file: &dyn DiskFile, start: u64, closed_at: u64) -> io::Result<Fragments> {
+        let mut fragments = Fragments::between(start, closed_at);
         let len = file.len()?;
         let mut tail = [0; index::TAIL_LEN];
         let tail_at = len.saturating_sub(index::TAIL_LEN as u64);

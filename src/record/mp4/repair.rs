@@ -59,7 +59,7 @@ pub fn gaps(file: &dyn DiskFile) -> io::Result<Vec<Gap>> {
     if let Some(head) = read_head(file)?.filter(|_| may_have_gaps(file.len().unwrap_or(0))) {
         let mut extent = Extent::default();
         let closed_at = head.closed_at.ok_or(ErrorKind::InvalidData)?;
-        let mut fragments = Fragments::of_closed(file, &head, closed_at)?;
+        let mut fragments = Fragments::of_closed(file, head.len, closed_at)?;
         while let Some(fragment) = fragments.next(file)? {
             extent.add(&fragment.note);
             gaps.extend(extent.gap);
@@ -82,7 +82,7 @@ pub fn closed(file: &dyn DiskFile, head: &FileHead) -> io::Result<Option<Extent>
         return Ok(None);
     }
     let mut extent = Extent::default();
-    let mut fragments = Fragments::of_closed(file, head, closed_at)?;
+    let mut fragments = Fragments::of_closed(file, head.len, closed_at)?;
     while let Some(fragment) = fragments.next(file)? {
         extent.add(&fragment.note);
     }

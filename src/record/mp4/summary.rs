@@ -110,17 +110,36 @@ impl Summary {
     }
 
     /// Reads the summary of a closed file of this length. `None` if there is none, or the tracks of the file
-    /// aren't these.
-    pub fn read(file: &dyn DiskFile, len: u64, tracks: &InitMoov) -> io::Result<Option<Summary>> {
+    /// aren't `tracks`, if these are given.
+    pub fn read(
+        file: &dyn DiskFile,
+        len: u64,
+        tracks: Option<&InitMoov>,
+    ) -> io::Result<Option<Summary>> {
         let mut bytes = [0; SUMMARY_LEN];
         let Some(start) = len.checked_sub((SUMMARY_LEN + TAIL_LEN) as u64) else {
             return Ok(None);
         };
         let is_read = read_exactly(file, start, &mut bytes)?;
-        Ok(Summary::parse(&bytes, tracks).filter(|_| is_read))
+        let summary = Summary::parse(&bytes, tracks).filter(|_| is_read);
+        Ok(summary.filter(|summary| summary.is_plausible(len)))
     }
 
-    fn parse(bytes: &[u8; SUMMARY_LEN], tracks: &InitMoov) -> Option<Summary> {
+    /// Whether a file of this length can have this.
+    fn is_plausible(&self, len: u64) -> bool {
+        /// No time is later, so that sums of times don't overflow.
+        const LATEST: u64 = u64::MAX / 8;
+
+        let times = [self.times.video, self.times.audio];
+        self.first.offset <= self.last.offset
+            && self.last.offset < len
+            && times.iter().flatten().all(|times| {
+                let latest = times.shown.max(times.last).max(times.end);
+                times.first <= times.shown.min(times.last) && latest < LATEST
+            })
+    }
+
+    fn parse(bytes: &[u8; SUMMARY_LEN], tracks: Option<&InitMoov>) -> Option<Summary> {
         let (mut rest, checksum) = bytes.split_last_chunk()?;
         if XxHash32::oneshot(0, rest) != u32::from_be_bytes(*checksum) {
             return None;
@@ -163,7 +182,9 @@ impl Summary {
             };
             *times = Some(of_track).filter(|_| totals.samples > 0);
         }
-        (number()? == checksum_of(tracks)).then_some(Summary {
+        let found = number()?;
+        let is_it = tracks.is_none_or(|tracks| found == checksum_of(tracks));
+        is_it.then_some(Summary {
             first,
             last,
             longest,

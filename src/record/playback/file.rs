@@ -3,11 +3,12 @@
 use std::io;
 
 use super::{Body, Recordings};
-use crate::media::mp4::read::FileHead;
+use crate::media::mp4::read::{FileHead, InitMoov};
 use crate::media::mp4::{FILE_TYPE_LEN, MDAT_HEADER_LEN};
 use crate::record::catalog::File;
 use crate::record::disk::DiskFile;
 use crate::record::mp4::reader::{Fragments, read_head};
+use crate::record::mp4::summary::Summary;
 use crate::record::name::{FileName, Format, part_path, path};
 use crate::rtmp::stream_key::StreamKey;
 
@@ -69,12 +70,30 @@ impl FileBody {
         Ok(FileBody { file, entry, len })
     }
 
+    /// Returns the fragments of an MP4 file, and its tracks unless they are those of the file `before`. One that is
+    /// closed and has the same tracks isn't read at its beginning.
+    pub(super) fn fragments_after(
+        &self,
+        before: Option<&InitMoov>,
+    ) -> io::Result<(Option<InitMoov>, Fragments)> {
+        if before.is_some() && !self.entry.is_open {
+            let summary = Summary::read(&*self.file, self.len, before)?;
+            if let Some(Summary { first, last, .. }) = summary {
+                let fragments = Fragments::of_closed(&*self.file, first.offset, last.end())?;
+                return Ok((None, fragments));
+            }
+        }
+        let (head, fragments) = self.fragments()?;
+        let tracks = Some(head.init).filter(|tracks| before != Some(tracks));
+        Ok((tracks, fragments))
+    }
+
     /// Reads what precedes the fragments of an MP4 file, and returns it with these.
     pub(super) fn fragments(&self) -> io::Result<(FileHead, Fragments)> {
         let head = read_head(&*self.file)?.ok_or(io::ErrorKind::InvalidData)?;
         let closed_at = head.closed_at.filter(|at| *at < self.len);
         let fragments = match closed_at {
-            Some(at) => Fragments::of_closed(&*self.file, &head, at)?,
+            Some(at) => Fragments::of_closed(&*self.file, head.len, at)?,
             None => Fragments::new(&head, self.len),
         };
         Ok((head, fragments))

@@ -217,7 +217,7 @@ fn whole(
     if file.entry.is_open {
         return Ok(None);
     }
-    let summary = Summary::read(&*file.file, file.len(), tracks)?;
+    let summary = Summary::read(&*file.file, file.len(), Some(tracks))?;
     Ok(summary.filter(|summary| {
         let first = &summary.first.note;
         first.is_start && first.wall > from && begins_before(&summary.last.note, to)

@@ -187,6 +187,7 @@ impl PlaylistSpan {
                 Err(error) => {
                     // What the others have can be played.
                     walk.is_open = false;
+                    walk.tracks = None;
                     walk.failed.get_or_insert(error);
                 }
                 Ok(()) => {}
@@ -201,11 +202,10 @@ impl PlaylistSpan {
         walk: &mut Walk,
         found: &mut dyn FnMut(&Segment) -> io::Result<()>,
     ) -> io::Result<()> {
-        let (head, fragments) = file.fragments()?;
+        let (mut tracks, fragments) = file.fragments_after(walk.tracks.as_ref())?;
         let Some(start) = self.start(file, fragments.clone())? else {
             return Ok(());
         };
-        let mut tracks = Some(head.init);
         let mut fragments = fragments;
         let mut segment: Option<Segment> = None;
         walk.is_open = file.entry.is_open;
@@ -223,7 +223,7 @@ impl PlaylistSpan {
                 segment = None;
             }
             let is_first = fragment.offset == start;
-            let has_new_tracks = tracks.is_some() && walk.tracks != tracks;
+            let has_new_tracks = tracks.is_some();
             walk.tracks = tracks.take().or(walk.tracks.take());
             let is_later = walk.clock.is_some();
             let clock = walk.clock.get_or_insert_with(|| Clock::new(note));

@@ -1,7 +1,7 @@
 //! The tally of a recorder: its figures, and what the log says of them.
 
 use crate::live::Millis;
-use crate::media::decimal::Tenths;
+use crate::media::decimal::{Size, Tenths};
 use crate::record::extent::Extent;
 use crate::record::report::RecordingReport;
 use crate::rtmp::stream_key::StreamKey;
@@ -86,8 +86,8 @@ impl Tally {
     pub(super) fn log_end(&self, key: &StreamKey) {
         if self.files > 0 {
             log::info!(
-                "{key}: recorded {} MB in {} files, {} s, {} gaps",
-                Tenths(self.report.bytes / 1_000),
+                "{key}: recorded {} in {} files, {} s, {} gaps",
+                Size(self.report.bytes),
                 self.files,
                 Tenths(self.duration),
                 self.report.gaps

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::media::decimal::Tenths;
+use crate::media::decimal::Size;
 use crate::record::keeper::{Event, Keeper};
 use crate::record::mend::Mender;
 use crate::record::name::path;
@@ -53,10 +53,8 @@ fn log(dir: &Path, event: Event) {
             bytes,
             ignored,
         } => {
-            let size = Tenths(bytes / 1_000_000);
-            return log::info!(
-                "recordings: {files} files in {dir}, {size} GB; {ignored} other files"
-            );
+            let size = Size(bytes);
+            return log::info!("recordings: {files} files in {dir}, {size}; {ignored} other files");
         }
         Event::State { from, to, error } => {
             let why = error.map(|error| format!(": {error}")).unwrap_or_default();

@@ -30,7 +30,7 @@ pub fn repair(data: &[u8]) {
     assert_eq!(extent.len, file.0.len() as u64);
     let head = read_head(&file).unwrap().expect("a head");
     let closed_at = head.closed_at.expect("a closed file");
-    let mut fragments = Fragments::of_closed(&file, &head, closed_at).unwrap();
+    let mut fragments = Fragments::of_closed(&file, head.len, closed_at).unwrap();
     let mut buffer = Vec::new();
     let mut count = 0;
     while let Some(fragment) = fragments.next(&file).unwrap() {

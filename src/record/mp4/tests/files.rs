@@ -7,11 +7,14 @@ use crate::live::arena::{Arena, BLOCK_LEN};
 use crate::live::cut::{Cut, CutSample};
 use crate::live::kind::Kind;
 use crate::media::mp4::Presentation;
+use crate::media::mp4::read::InitMoov;
 use crate::record::append::AppendError;
 use crate::record::disk::sim::Faults;
 use crate::record::disk::{Disk, Failure};
+use crate::record::mp4::index::SUMMARY_LEN;
 use crate::record::mp4::reader::{Fragments, read_head, read_moof};
 use crate::record::mp4::repair::repair;
+use crate::record::mp4::summary::{Summary, Sums};
 use crate::record::mp4::writer::Mp4Writer;
 use crate::record::staging::Staging;
 
@@ -118,7 +121,7 @@ fn fragments_are_found_in_a_growing_file_and_in_the_index_of_a_closed_one() {
     let head = read_head(file.as_ref()).unwrap().unwrap();
     let closed_at = head.closed_at.unwrap();
     let before = disk.counts().reads;
-    let mut fragments = Fragments::of_closed(file.as_ref(), &head, closed_at).unwrap();
+    let mut fragments = Fragments::of_closed(file.as_ref(), head.len, closed_at).unwrap();
     let of_index = std::iter::from_fn(|| fragments.next(file.as_ref()).unwrap());
     assert!(of_index.eq(found));
     assert!(disk.counts().reads <= before + 3);
@@ -435,5 +438,44 @@ fn a_file_that_has_lost_its_beginning_isnt_removed() {
         let error = repair(&disk, &part(), Path::new(NAME)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidData);
         assert!(disk.bytes(part()) == Some(bytes));
+    }
+}
+
+#[test]
+fn a_summary_is_that_of_the_fragments_and_damaged_ones_are_none() {
+    let disk = SimDisk::new();
+    let mut script = Script::new(3);
+    let mut writer = script.writer(&disk);
+    record(&mut script, &mut writer, 30);
+    let len = writer.close(&disk).unwrap().unwrap().len;
+    let file = disk.open(Path::new(NAME)).unwrap();
+    let head = read_head(&*file).unwrap().unwrap();
+    let mut fragments = Fragments::new(&head, head.closed_at.unwrap());
+    let first = fragments.next(&*file).unwrap().unwrap();
+    let mut sums = Sums::begin(&first);
+    while let Some(next) = fragments.next(&*file).unwrap() {
+        sums.add(&next);
+    }
+    let expected = sums.finish(&*file).unwrap();
+    for tracks in [None, Some(&head.init)] {
+        let read = Summary::read(&*file, len, tracks).unwrap();
+        assert_eq!(read, Some(expected));
+    }
+    let others = InitMoov {
+        audio: None,
+        ..head.init.clone()
+    };
+    assert_eq!(Summary::read(&*file, len, Some(&others)).unwrap(), None);
+    let bytes = disk.bytes(NAME).unwrap();
+    let damaged = Path::new("damaged");
+    for at in bytes.len() - 8 - SUMMARY_LEN..bytes.len() - 8 {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 0x80;
+        disk.put(damaged, bytes);
+        let file = disk.open(damaged).unwrap();
+        assert_eq!(Summary::read(&*file, len, None).unwrap(), None, "{at}");
+    }
+    for len in 0..SUMMARY_LEN as u64 + 8 {
+        assert_eq!(Summary::read(&*file, len, None).unwrap(), None, "{len}");
     }
 }

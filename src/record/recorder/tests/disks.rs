@@ -163,7 +163,7 @@ fn fill(bench: &Bench) {
 fn has_gap(disk: &SimDisk, path: &Path) -> bool {
     let file = disk.open(path).unwrap();
     let head = read_head(&*file).unwrap().unwrap();
-    let mut fragments = Fragments::of_closed(&*file, &head, head.closed_at.unwrap()).unwrap();
+    let mut fragments = Fragments::of_closed(&*file, head.len, head.closed_at.unwrap()).unwrap();
     let mut fragments = std::iter::from_fn(|| fragments.next(&*file).unwrap());
     fragments.any(|fragment| fragment.note.has_gap)
 }
