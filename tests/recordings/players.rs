@@ -359,9 +359,14 @@ fn play_playlists(scenes: &[Scene<'_>], recorded: &[Value]) {
                 scene.play_in_vlc(&playlist(index, &from.to_string()), 0, later);
             });
         }
-        let end = Part::at(gap + SECONDS / 2, FRAMES / 2);
+        let middle = gap + SECONDS / 2;
+        let end = Part {
+            // The beginning of a segment.
+            from: [middle - 5, middle],
+            frames: FRAMES / 2,
+        };
         let [from, _] = ends(&recorded[0], 0);
-        scope.spawn(move || scenes[0].play_in_vlc(&playlist(0, &from), end.from[0], end));
+        scope.spawn(move || scenes[0].play_in_vlc(&playlist(0, &from), middle, end));
         in_browser(scope, scenes, |index, scene, browser| {
             let path = playlist(index, &ends(&recorded[index], 0)[0]);
             scene.play_in_hls_js(browser, &path, (3 * SECONDS, gap));

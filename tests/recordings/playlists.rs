@@ -34,3 +34,24 @@ fn a_playlist_lists_pieces_of_files_that_can_be_fetched_with_its_key() {
     }
     assert!(bytes > 30 * 50_000, "{bytes}");
 }
+
+#[test]
+fn segments_that_are_not_there_are_refused() {
+    let door = Door::start();
+    let len = door.bytes(0).len();
+    for (segment, status) in [
+        (String::new(), 400),
+        ("1-2".to_owned(), 400),
+        ("1-2-3-4".to_owned(), 400),
+        ("1-2-4294967296".to_owned(), 400),
+        // Not the beginning of a fragment.
+        ("1-2-3".to_owned(), 404),
+        (format!("0-{len}-0"), 404),
+        (format!("{}-{len}-0", u64::MAX), 404),
+        (format!("{len}-0-0"), 404),
+    ] {
+        let target = format!("{}?segment={segment}", door.url(0));
+        let answer = get(door.address, &target, "");
+        assert_eq!(answer.status, status, "{target} {}", answer.text());
+    }
+}

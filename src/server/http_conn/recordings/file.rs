@@ -27,7 +27,8 @@ pub(super) fn reply(
     let place = parameter(exchange, "segment").filter(|_| is_mp4);
     let mut part = String::new();
     let body: Box<dyn Body> = if let Some(text) = place {
-        let place = Place::parse(&text).ok_or_else(|| bad("there is no such segment"))?;
+        let place = Place::parse(&text)
+            .ok_or_else(|| bad("a segment is an offset, a length and a time"))?;
         part = place.to_string();
         let body = SegmentBody::new(file, place).map_err(failed)?;
         Box::new(body.ok_or_else(missing)?)
