@@ -285,6 +285,9 @@ mod tests {
         assert_eq!(limits.verdict(&usage), Verdict::Fine);
         usage.refused = 10_000_001;
         assert_eq!(limits.verdict(&usage), Verdict::Delete);
+        // Half of what there is will do for what is more than that.
+        usage.refused = 200_000_000;
+        assert_eq!(limits.verdict(&usage), Verdict::Delete);
         usage.removable = 0;
         assert_eq!(limits.verdict(&usage), Verdict::Full);
     }

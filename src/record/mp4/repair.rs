@@ -94,13 +94,14 @@ pub fn closed(file: &dyn DiskFile, head: &FileHead) -> io::Result<Option<Extent>
 fn whole_until(file: &dyn DiskFile, head: &FileHead) -> io::Result<u64> {
     let len = file.len()?;
     let mut fragments = Fragments::new(head, len);
-    let (mut synced, mut time) = (head.len, 0);
+    let (mut synced, mut wall) = (head.len, 0);
     while let Some(Fragment { offset, note }) = fragments.next(file)? {
-        if note.synced_to > offset || note.time < time {
+        // Within a file, time doesn't go back: what older files left behind says nothing of this one.
+        if note.synced_to > offset || note.wall < wall {
             break;
         }
         synced = synced.max(note.synced_to);
-        time = note.time;
+        wall = note.wall;
     }
     let mut fragments = Fragments::new(head, len);
     let mut whole = head.len;

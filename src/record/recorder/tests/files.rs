@@ -179,6 +179,26 @@ fn a_form_that_cannot_hold_the_stream_is_a_finding_until_another_publisher_comes
 }
 
 #[test]
+fn files_of_a_time_lapse_are_as_long_as_others_but_no_longer_than_a_day() {
+    const DAY: u64 = 86_400_000;
+
+    for (segment, speed, expected) in [
+        (600_000, None, 600_000),
+        (600_000, Some(60), 36_000_000),
+        (600_000, Some(1_000), DAY),
+        (2 * DAY, None, 2 * DAY),
+        (2 * DAY, Some(60), 2 * DAY),
+    ] {
+        let rules = Rules {
+            segment,
+            speed,
+            ..RULES
+        };
+        assert_eq!(rules.segment(), expected, "{segment} {speed:?}");
+    }
+}
+
+#[test]
 fn space_is_set_aside_by_the_length_of_the_last_file() {
     for form in BOTH {
         let mut bench = Bench::new(Rules {
