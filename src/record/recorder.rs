@@ -119,6 +119,13 @@ pub struct Recorder {
     tally: Tally,
 }
 
+/// Whether an error may come from the name of a file, or the folders in it, on a disk that is fine.
+fn is_of_name(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+
+    matches!(error.kind(), NotADirectory | NotFound | PermissionDenied)
+}
+
 impl Recorder {
     /// Creates a recorder. It writes nothing before its first [`step`](Self::step).
     pub fn new(
@@ -555,7 +562,12 @@ impl Recorder {
     }
 
     fn note_failure(&mut self, error: &io::Error, now: Millis) {
-        let state = DiskState::of(error);
+        // A folder that can't be used, unlike a disk, is no reason to stop all others.
+        let is_own = is_of_name(error) && self.store.disk().check().is_ok();
+        let state = match is_own {
+            true => DiskState::Failing,
+            false => DiskState::of(error),
+        };
         let last = self
             .failed
             .get()
@@ -568,7 +580,9 @@ impl Recorder {
         }
         if last.is_some() || matches!(state, DiskState::Full | DiskState::ReadOnly) {
             self.tally.report.state = state.recording().unwrap_or_default();
-            self.store.catalog().condition.report_trouble(state);
+            if !is_own {
+                self.store.catalog().condition.report_trouble(state);
+            }
         }
         self.store.call_keeper();
         log::warn!("{}: a recording failed: {error}", self.stream.key());

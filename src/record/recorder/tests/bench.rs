@@ -67,6 +67,8 @@ pub(super) struct Feed {
     pub(super) has_audio: bool,
     /// How long each write takes, while the publisher goes on.
     pub(super) slow: u64,
+    /// Whether no file can be created in the stream's folder.
+    pub(super) is_refused: bool,
 }
 
 impl Feed {
@@ -165,6 +167,9 @@ impl SlowDisk {
 
 impl Disk for SlowDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        if lock(&self.feed).is_refused {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         self.slow(self.disk.create(path))
     }
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -309,6 +314,7 @@ impl Bench {
             is_live: false,
             has_audio: true,
             slow: 0,
+            is_refused: false,
         }));
         let disk = SimDisk::new();
         let slow = SlowDisk {
