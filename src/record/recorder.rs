@@ -20,6 +20,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::clock::{Clock, WallTime, is_next_segment};
+use super::disk::Failure;
 use super::name::{FileName, Format};
 use super::report::{DiskState, RecordingReport, RecordingState};
 use super::staging::Staging;
@@ -119,11 +120,12 @@ pub struct Recorder {
     tally: Tally,
 }
 
-/// Whether an error may come from the name of a file, or the folders in it, on a disk that is fine.
-fn is_of_name(error: &io::Error) -> bool {
-    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+/// Whether an error may be that of one stream on a disk that is fine: its folder belongs to somebody else, or
+/// the file system doesn't take its name.
+fn may_be_own(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
 
-    matches!(error.kind(), NotADirectory | NotFound | PermissionDenied)
+    matches!(error.kind(), NotADirectory | NotFound) || Failure::of(error) == Failure::Other
 }
 
 impl Recorder {
@@ -563,7 +565,7 @@ impl Recorder {
 
     fn note_failure(&mut self, error: &io::Error, now: Millis) {
         // A folder that can't be used, unlike a disk, is no reason to stop all others.
-        let is_own = is_of_name(error) && self.store.disk().check().is_ok();
+        let is_own = may_be_own(error) && self.store.disk().check().is_ok();
         let state = match is_own {
             true => DiskState::Failing,
             false => DiskState::of(error),
