@@ -82,7 +82,9 @@ impl OsDisk {
             // std's function is much larger.
             match mkdir(c_path(&folder)?, Mode::RWXU | Mode::RWXG | Mode::RWXO) {
                 Ok(()) => sync_folder(&above)?,
-                Err(Errno::EXIST) => {}
+                // What lies behind a link would neither be found at the next start, nor count.
+                Err(Errno::EXIST) if fs::symlink_metadata(&folder)?.is_dir() => {}
+                Err(Errno::EXIST) => return Err(ErrorKind::NotADirectory.into()),
                 Err(error) => return Err(error.into()),
             }
             above = folder;

@@ -14,6 +14,7 @@ use std::io;
 
 use super::{Now, Recorder, Step};
 use crate::live::{Millis, When};
+use crate::record::disk::Failure;
 use crate::record::report::DiskState;
 
 /// One failure may be that of a single file. Two of them within this time, in ms, are the disk's.
@@ -22,6 +23,9 @@ const SOON: Millis = 30_000;
 /// The pause after such a failure if the disk is full, in ms. For each failure the keeper removes a file, and
 /// if that doesn't help, not all of them should go.
 const FULL_PAUSE: Millis = 10_000;
+
+/// The pause after such a failure if the disk is fine, so that nobody else says when to try again, in ms.
+const OWN_PAUSE: Millis = SOON;
 
 /// How long a recorder whose stream has ended waits for room, in ms.
 const PATIENCE: Millis = 3_000;
@@ -37,16 +41,26 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    /// Notes a failure. Returns whether it is the disk's, rather than that of one file.
-    fn note(&mut self, state: DiskState, now: Millis) -> bool {
+    /// Notes a failure. Returns whether it is more than that of one file. `is_own`: the disk is fine.
+    fn note(&mut self, state: DiskState, is_own: bool, now: Millis) -> bool {
         let last = self.last.get();
-        let is_second = last.is_some_and(|last| now.saturating_sub(last) < SOON);
+        let is_second = last.is_some_and(|last| now.saturating_sub(last) <= SOON);
         self.last = When::at(now);
-        if is_second && state == DiskState::Full {
+        if is_second && is_own {
+            self.pause_until = now + OWN_PAUSE;
+        } else if is_second && state == DiskState::Full {
             self.pause_until = now + FULL_PAUSE;
         }
         is_second || matches!(state, DiskState::Full | DiskState::ReadOnly)
     }
+}
+
+/// Whether an error may be that of one stream on a disk that is fine: its folder belongs to somebody else, or
+/// the file system doesn't take its name.
+fn may_be_own(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+
+    matches!(error.kind(), NotADirectory | NotFound) || Failure::of(error) == Failure::Other
 }
 
 impl Recorder {
@@ -110,10 +124,18 @@ impl Recorder {
 
     /// Notes that the disk has failed, and tells the keeper.
     pub(super) fn note_failure(&mut self, error: &io::Error, now: Millis) {
-        let state = DiskState::of(error);
-        if self.failures.note(state, now) {
+        // A folder that can't be used, unlike a disk, is no reason to stop all others.
+        let is_own = may_be_own(error) && self.store.disk().check().is_ok();
+        let state = if is_own {
+            DiskState::Failing
+        } else {
+            DiskState::of(error)
+        };
+        if self.failures.note(state, is_own, now) {
             self.tally.report.state = state.recording().unwrap_or_default();
-            self.store.catalog().condition.report_trouble(state);
+            if !is_own {
+                self.store.catalog().condition.report_trouble(state);
+            }
         }
         self.store.call_keeper();
         log::warn!("{}: a recording failed: {error}", self.stream.key());

@@ -307,3 +307,15 @@ fn an_open_file_tells_that_it_was_removed() {
     disk.remove(Path::new("live/door/b.mp4")).unwrap();
     assert!(written.is_removed() && read.is_removed());
 }
+
+#[test]
+fn no_file_is_created_behind_a_link() {
+    let folder = Folder::new();
+    let disk = folder.disk();
+    let other = folder.0.join("other");
+    fs::create_dir(&other).unwrap();
+    std::os::unix::fs::symlink(&other, folder.0.join("live")).unwrap();
+    let error = disk.create(Path::new(NAME)).map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotADirectory);
+    assert_eq!(fs::read_dir(&other).unwrap().count(), 0);
+}

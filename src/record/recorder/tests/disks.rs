@@ -398,3 +398,17 @@ fn what_is_lost_at_the_very_end_is_a_gap() {
     assert!(sent > numbers(&files).len() as u64);
     assert_eq!(report.gaps, 1);
 }
+
+#[test]
+fn a_folder_that_cant_be_used_stops_no_other_recording() {
+    let mut bench = Bench::new(RULES);
+    bench.feed().is_refused = true;
+    bench.publish();
+    bench.pass(25_000);
+    assert_eq!(bench.state(), RecordingState::Failing);
+    assert!(bench.store.catalog().condition.is_usable());
+    bench.feed().is_refused = false;
+    bench.pass(40_000);
+    assert_eq!(bench.state(), RecordingState::Recording);
+    assert_whole(&mut bench, 0);
+}

@@ -50,6 +50,8 @@ pub(super) struct Feed {
     pub(super) has_audio: bool,
     /// How long each write takes, while the publisher goes on.
     pub(super) slow: u64,
+    /// Whether no file can be created in the stream's folder.
+    pub(super) is_refused: bool,
 }
 
 impl Feed {
@@ -69,6 +71,7 @@ impl Feed {
             is_live: false,
             has_audio: true,
             slow: 0,
+            is_refused: false,
         }
     }
 

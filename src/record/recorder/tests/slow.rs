@@ -41,6 +41,9 @@ impl SlowDisk {
 
 impl Disk for SlowDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        if lock(&self.feed).is_refused {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         self.slow(self.disk.create(path))
     }
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
