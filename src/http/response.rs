@@ -33,6 +33,7 @@ statuses! {
     PartialContent = 206, "Partial Content";
     MovedPermanently = 301, "Moved Permanently";
     NotModified = 304, "Not Modified";
+    TemporaryRedirect = 307, "Temporary Redirect";
     BadRequest = 400, "Bad Request";
     Unauthorized = 401, "Unauthorized";
     Forbidden = 403, "Forbidden";

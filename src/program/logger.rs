@@ -137,10 +137,12 @@ impl Logger {
             is_journal,
             ..Queue::default()
         });
-        queue.lock().lines.reserve_exact(BUFFER_LEN + NOTICE_LEN);
+        queue.lock().lines = buffer()?;
+        // Not by the thread, which would have nobody to tell that there is too little memory.
+        let lines = buffer()?;
         let write = {
             let queue = Arc::clone(&queue);
-            move || queue.write_to(&mut out)
+            move || queue.write_to(&mut out, lines)
         };
         spawn("log", STACK_LEN, Box::new(write))?;
         Ok(Logger { queue })
@@ -185,9 +187,9 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes forever. Lines that can't be written are lost, since there is no place to report that.
-    fn write_to(&self, out: &mut impl Write) {
-        let mut lines = Vec::with_capacity(BUFFER_LEN + NOTICE_LEN);
+    /// Writes forever, by turns from two buffers, of which `lines` is the second. Lines that can't be
+    /// written are lost, since there is no place to report that.
+    fn write_to(&self, out: &mut impl Write, mut lines: Vec<u8>) {
         loop {
             let mut state = self.lock();
             state.is_writing = false;
@@ -212,6 +214,13 @@ impl Queue {
             lines.clear();
         }
     }
+}
+
+/// An empty buffer for lines.
+fn buffer() -> io::Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    lines.try_reserve_exact(BUFFER_LEN + NOTICE_LEN)?;
+    Ok(lines)
 }
 
 fn time(now: SystemTime) -> String {

@@ -16,11 +16,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use brooklet::server::thread;
-use brooklet::{Config, DiskReport, DiskState, Server};
+use brooklet::{Config, Server};
 use cli::{Request, Settings};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::low_level::pipe;
+
+/// How long the program waits at its start for a look at the disk of its recordings.
+const FIRST_LOOK: Duration = Duration::from_millis(300);
 
 /// How long the program waits at its end until the last lines of the log are written.
 const LAST_LINES: Duration = Duration::from_secs(1);
@@ -54,7 +57,8 @@ pub(crate) fn run() -> ExitCode {
 /// nothing else uses.
 fn log_and_serve(mut settings: Settings) -> Result<(), String> {
     settings.resolve()?;
-    let logger = logger::init(settings.log).map_err(text)?;
+    let logger =
+        logger::init(settings.log).map_err(|error| format!("cannot start the log: {error}"))?;
     let result = serve(settings.config);
     logger.finish(LAST_LINES);
     result
@@ -73,12 +77,13 @@ fn serve(config: Config) -> Result<(), String> {
     // Printed last, because a program that waits for these lines may use the server at once.
     if log::max_level() >= log::LevelFilter::Info {
         let (rtmp, http) = (server.rtmp_addresses(), server.http_addresses());
-        let disk = disk_of(&server);
+        let disk = server.await_disk(FIRST_LOOK);
         let greeting = greeting::text(config, &rtmp, &http, disk.as_ref());
         // Printed on a separate thread: a stopped reader of standard output must not keep this thread
         // from seeing signals.
         let show = move || show(&greeting);
-        thread::spawn("greeting", logger::STACK_LEN, Box::new(show)).map_err(text)?;
+        thread::spawn("greeting", logger::STACK_LEN, Box::new(show))
+            .map_err(|error| format!("cannot start a thread: {error}"))?;
     }
 
     let _ = signals.read_exact(&mut [0]);
@@ -94,21 +99,6 @@ fn serve(config: Config) -> Result<(), String> {
     server.stop();
     log::info!("stopped");
     Ok(())
-}
-
-/// Returns what is known of the disk of the recordings, after a short wait for a first look at it.
-fn disk_of(server: &Server) -> Option<DiskReport> {
-    const TICK: Duration = Duration::from_millis(10);
-    const MOST: u32 = 30;
-
-    for _ in 0..MOST {
-        let disk = server.disk()?;
-        if disk.free.is_some() || disk.state != DiskState::Fine {
-            return Some(disk);
-        }
-        std::thread::sleep(TICK);
-    }
-    server.disk()
 }
 
 /// Returns a socket that receives a byte with each signal that ends the program, and a flag that is

@@ -174,17 +174,21 @@ impl Catalog {
 
 /// The keeper
 impl Catalog {
-    /// Returns the file that goes first when space is short; never one that is open.
+    /// Returns the file that goes first when space is short; never one that is open. `now`: the present, if the
+    /// clock is set.
     ///
     /// How files of unset clocks relate to others in time isn't known. If the clock is set now, they are what
-    /// the boots before the last ones left; if it isn't, they are newer than all others.
-    pub fn oldest_closed(&self, clock_is_set: bool) -> Option<Oldest> {
-        let mut oldest: Option<(bool, &Entry, &StreamKey)> = None;
+    /// the boots before the last ones left; if it isn't, they are newer than all others. Files of the future are
+    /// older than what is recorded now: the clock was ahead, or is behind.
+    pub fn oldest_closed(&self, now: Option<WallMillis>) -> Option<Oldest> {
+        let mut oldest: Option<(usize, &Entry, &StreamKey)> = None;
         for (stream, files) in self.streams.from(None) {
-            for entry in files.oldest().into_iter().flatten() {
-                let is_later = (entry.name.boot() > 0) != clock_is_set;
-                if oldest.is_none_or(|(later, old, _)| (is_later, entry.name) < (later, old.name)) {
-                    oldest = Some((is_later, entry, stream));
+            for (rank, entry) in files.oldest(now).into_iter().enumerate() {
+                let Some(entry) = entry else {
+                    continue;
+                };
+                if oldest.is_none_or(|(first, old, _)| (rank, entry.name) < (first, old.name)) {
+                    oldest = Some((rank, entry, stream));
                 }
             }
         }

@@ -16,6 +16,9 @@ use crate::live::Millis;
 /// were built.
 pub const UNSET_BEFORE: WallMillis = 1_793_491_200_000;
 
+/// The time from which on a wall clock isn't set either: 2100. Those that have lost their battery may say anything.
+pub const UNSET_FROM: WallMillis = 4_102_444_800_000;
+
 /// The largest difference between the two clocks that is followed without a new file.
 const MAX_DRIFT: u64 = 5_000;
 
@@ -101,7 +104,7 @@ impl Clock {
 
 /// Whether a clock that says this is set.
 pub fn is_set(wall: WallMillis) -> bool {
-    wall >= UNSET_BEFORE
+    (UNSET_BEFORE..UNSET_FROM).contains(&wall)
 }
 
 /// Whether a file that began at one time ends before another: a multiple of the segment length lies between.
@@ -148,6 +151,21 @@ mod tests {
         };
         assert_eq!(after, expected);
         assert!(!clock.observe(13_000, TODAY + 1_000));
+    }
+
+    #[test]
+    fn a_clock_that_says_anything_isnt_set() {
+        let century = 36_525 * 86_400_000;
+        for (wall, expected) in [
+            (0, false),
+            (TODAY / 2, false),
+            (TODAY, true),
+            (TODAY + century, false),
+            (u64::from(u32::MAX) * 1_000, false),
+            (u64::MAX, false),
+        ] {
+            assert_eq!(is_set(wall), expected, "{wall}");
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub trait Disk: Send + Sync {
     fn check(&self) -> io::Result<()>;
 
     /// Notes which disk this is, by a marker file in the folder, which is created if it isn't there.
-    /// The folder itself must exist.
+    /// The folder itself must exist. `ResourceBusy` if another process records in it.
     fn claim(&self) -> io::Result<()>;
 }
 
@@ -72,6 +72,9 @@ pub trait DiskFile: Send {
 
     /// The length in bytes.
     fn len(&self) -> io::Result<u64>;
+
+    /// Whether the file has been removed since it was opened: its space is taken until it is dropped.
+    fn is_removed(&self) -> bool;
 
     /// Sets the time of the last modification.
     fn set_modified(&mut self, to: WallMillis) -> io::Result<()>;

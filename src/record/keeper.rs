@@ -11,6 +11,7 @@
 //! One thread owns it and calls [`Keeper::step`]. Nothing is asked of the disk while the list is locked.
 
 mod chores;
+mod owed;
 
 use std::io;
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ use crate::live::{Millis, lock};
 pub use chores::{Found, Mend};
 
 use chores::Chores;
+use owed::Owed;
 
 /// The time between two looks at a disk that can be used, in ms.
 const LOOK_INTERVAL: Millis = 10_000;
@@ -90,6 +92,7 @@ pub struct Keeper {
     /// The last look, and the bytes for which room had been taken by then.
     last_look: Millis,
     last_taken: u64,
+    owed: Owed,
 }
 
 impl Keeper {
@@ -110,6 +113,7 @@ impl Keeper {
             look_at: 0,
             last_look: 0,
             last_taken: 0,
+            owed: Owed::default(),
         }
     }
 
@@ -145,7 +149,7 @@ impl Keeper {
     /// Looks at the disk, and makes room.
     fn look(&mut self, now: Millis, wall: WallMillis, trouble: Option<DiskState>, tell: Tell<'_>) {
         let outcome = self.prepare(wall, tell);
-        let outcome = outcome.and_then(|()| self.make_room(wall, trouble, tell));
+        let outcome = outcome.and_then(|()| self.make_room(now, wall, trouble, tell));
         let (state, is_more, error) = match outcome {
             // The disk looks well, but isn't: give it time.
             Ok(_) if trouble.is_some_and(|trouble| trouble != DiskState::Full) => {
@@ -203,6 +207,7 @@ impl Keeper {
     /// is more to remove.
     fn make_room(
         &mut self,
+        now: Millis,
         wall: WallMillis,
         trouble: Option<DiskState>,
         tell: Tell<'_>,
@@ -212,10 +217,11 @@ impl Keeper {
         for _ in 0..MAX_REMOVED {
             let taken = lock(&self.catalog).condition.taken();
             let space = self.disk.space()?;
+            let owed = self.owed.settle(space, taken, now);
             let (usage, oldest) = {
                 let catalog = &mut *lock(&self.catalog);
                 let totals = catalog.totals();
-                let usage = Usage {
+                let mut usage = Usage {
                     space,
                     recordings: totals.bytes + totals.set_aside,
                     removable: totals.removable,
@@ -225,16 +231,23 @@ impl Keeper {
                 };
                 catalog.condition.space = Some(space);
                 catalog.condition.set_room(self.limits.room(&usage), taken);
-                (usage, catalog.oldest_closed(clock::is_set(wall)))
+                let most_len = self.limits.most_len(&usage, catalog.open_count());
+                catalog.condition.most_len = Some(most_len);
+                usage.space.free = space.free.saturating_add(owed);
+                (
+                    usage,
+                    catalog.oldest_closed(Some(wall).filter(|wall| clock::is_set(*wall))),
+                )
             };
             let verdict = match self.limits.verdict(&usage) {
                 // The file system has refused to write, whatever it says of its space.
+                Verdict::Fine if was_refused && owed > 0 => Verdict::Full,
                 Verdict::Fine if was_refused => Verdict::Delete,
                 verdict => verdict,
             };
             match (verdict, oldest) {
                 (Verdict::Delete, Some(oldest)) => {
-                    self.remove(oldest, tell)?;
+                    self.remove(oldest, now, tell)?;
                     was_refused = false;
                 }
                 (Verdict::Delete, None) if was_refused => return Ok((DiskState::Full, false)),
@@ -249,10 +262,11 @@ impl Keeper {
     }
 
     /// Removes a file. Fails if that is the disk's fault.
-    fn remove(&mut self, oldest: Oldest, tell: Tell<'_>) -> io::Result<()> {
+    fn remove(&mut self, oldest: Oldest, now: Millis, tell: Tell<'_>) -> io::Result<()> {
         let path = path(&oldest.stream, oldest.name);
         match self.disk.remove(&path) {
             Ok(()) => {
+                self.owed.add(oldest.len, now);
                 lock(&self.catalog).remove(&oldest.stream, oldest.name);
                 tell(Event::Removed(oldest));
             }

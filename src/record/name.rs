@@ -137,40 +137,41 @@ impl FileName {
         let format = [Format::Mp4, Format::Flv]
             .into_iter()
             .find(|format| format.extension() == extension)?;
-        let (stem, copy) = match stem.rsplit_once('_') {
-            Some((stem, copy)) => (stem, copy.parse().ok()?),
-            None => (stem, 1),
-        };
-        let (boot, seconds) = if let Some(boot) = stem.strip_prefix("0000-boot") {
-            let (boot, seconds) = boot.strip_suffix('s')?.split_once('-')?;
-            let (boot, seconds) = (boot.parse().ok()?, seconds.parse().ok()?);
-            if !(1..=MAX_BOOT).contains(&boot) || u64::from(seconds) >= BOOT_SECONDS {
-                return None;
+        // A year, and what follows it.
+        let (boot, seconds, copy) = match numbers(stem)? {
+            [0, boot, seconds, copy, ..] => {
+                let boot = u16::try_from(boot).ok()?;
+                if !(1..=MAX_BOOT).contains(&boot) || seconds >= BOOT_SECONDS {
+                    return None;
+                }
+                (boot, seconds, copy)
             }
-            (boot, seconds)
-        } else {
-            (DATED, date(stem)?)
+            [year, month, day, hour, minute, second, copy] => {
+                let time = [year, month, day, hour, minute, second];
+                (DATED, calendar::seconds(time)?, copy)
+            }
         };
         let parsed = FileName {
             boot,
-            seconds,
-            copy,
+            seconds: u32::try_from(seconds).ok()?,
+            copy: u8::try_from(copy).ok()?.max(1),
             format,
         };
-        // Whatever else the pieces allowed, such as signs and missing zeros, isn't what is written.
-        let is_same = (1..=MAX_COPY).contains(&copy) && parsed.to_string() == whole.unwrap_or(name);
+        // Whatever else was between the numbers isn't what is written.
+        let is_same = copy <= MAX_COPY.into() && parsed.to_string() == whole.unwrap_or(name);
         is_same.then_some((parsed, whole.is_some()))
     }
 }
 
-/// Parses `2026-11-28T11-30-00Z` as seconds since 1970.
-fn date(text: &str) -> Option<u32> {
-    let mut fields = text.strip_suffix('Z')?.split(['-', 'T']);
-    let mut time = [0; 6];
-    for field in &mut time {
-        *field = fields.next()?.parse().ok()?;
+/// Parses up to seven numbers, whatever is between them. Those that aren't there are 0.
+fn numbers(text: &str) -> Option<[u64; 7]> {
+    let mut numbers = [0_u64; 7];
+    let texts = text.split(|c: char| !c.is_ascii_digit());
+    let mut texts = texts.filter(|text| !text.is_empty());
+    for (number, text) in numbers.iter_mut().zip(&mut texts) {
+        *number = text.parse().ok()?;
     }
-    u32::try_from(calendar::seconds(time)?).ok()
+    texts.next().is_none().then_some(numbers)
 }
 
 /// Formats the name without `.part`.

@@ -4,8 +4,10 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
 use super::WallMillis;
+use super::append::AppendError;
 use super::disk::{Disk, DiskFile};
 use super::extent::Extent;
+use super::staging::Staging;
 
 /// Returns the name of a file as long as it is open: `NAME.mp4.part`.
 pub fn part_of(path: &Path) -> PathBuf {
@@ -23,15 +25,17 @@ pub(super) struct Part {
     pub(super) extent: Extent,
     /// The length at the last sync.
     pub(super) synced_to: u64,
+    /// Whether messages were lost since the last fragment.
+    pub(super) has_gap: bool,
     /// Whether something lies behind the last whole fragment.
-    pub(super) has_rest: bool,
+    has_rest: bool,
     /// The length up to which space was set aside.
     aside: u64,
 }
 
 impl Part {
-    /// Creates the file that will be `path`, and writes what precedes the fragments. `AlreadyExists` if
-    /// there is a file that will be `path`; whether `path` is taken is for the caller to check.
+    /// Creates the file that becomes `path` at the close, and writes what precedes the fragments. `AlreadyExists`
+    /// if there is such a file; whether `path` is taken is for the caller to check.
     ///
     /// `aside` bytes are set aside for it.
     pub(super) fn begin(
@@ -62,13 +66,35 @@ impl Part {
                 ..Extent::default()
             },
             synced_to: len,
+            has_gap: false,
             has_rest: false,
             aside,
         })
     }
 
+    /// Prepares the file for a fragment, which is written behind the others.
+    pub(super) fn begin_fragment(&mut self) -> io::Result<()> {
+        self.cut_rest()?;
+        self.has_rest = true;
+        Ok(())
+    }
+
+    /// Ends a fragment: it counts, or what was written of it is cut off.
+    pub(super) fn end_fragment(&mut self, staging: &mut Staging, error: Option<&AppendError>) {
+        staging.release();
+        match error {
+            None => (self.has_rest, self.has_gap) = (false, false),
+            Some(error) => {
+                // After an error of the disk, the same fragment may come again.
+                self.has_gap |= matches!(error, AppendError::Evicted);
+                // If this fails, it is done before the next fragment, or by a repair.
+                let _ = self.cut_rest();
+            }
+        }
+    }
+
     /// Cuts the file back to its last whole fragment.
-    pub(super) fn cut_rest(&mut self) -> io::Result<()> {
+    fn cut_rest(&mut self) -> io::Result<()> {
         if self.has_rest {
             self.file.truncate(self.extent.len)?;
             let _ = self.file.allocate(self.aside);
@@ -78,8 +104,13 @@ impl Part {
     }
 
     /// Returns when everything that was appended is on the disk.
+    ///
+    /// `NotFound` if the file was removed meanwhile, so that what is written to it is lost.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.file.sync()?;
+        if self.file.is_removed() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         self.synced_to = self.extent.len;
         Ok(())
     }
@@ -112,6 +143,23 @@ pub enum Repaired {
     Closed(Extent),
     /// There was nothing in it, so it was removed.
     Removed,
+}
+
+/// The length of files that may have nothing in them although their beginning can't be read: that is on the
+/// disk before anything else is written.
+const MAX_EMPTY_LEN: u64 = 1 << 20;
+
+/// The outcome of a repair of a file whose beginning can't be read. `None`: power failed before it was on the disk,
+/// so that there is nothing in it. `InvalidData` if it isn't a recording, or has lost its beginning later.
+pub(super) fn without_head(file: &dyn DiskFile, magic: &[u8]) -> io::Result<Option<Extent>> {
+    let mut start = vec![0; magic.len()];
+    let len = file.read_at(0, &mut start)?;
+    let start = start.get(..len).unwrap_or_default();
+    let is_ours = magic.starts_with(start) || start.iter().all(|byte| *byte == 0);
+    match is_ours && file.len()? <= MAX_EMPTY_LEN {
+        true => Ok(None),
+        false => Err(io::ErrorKind::InvalidData.into()),
+    }
 }
 
 /// A function that closes a file with everything in it that is whole; `None` if that is nothing.

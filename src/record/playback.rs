@@ -5,7 +5,8 @@
 //!   |
 //! FileBody    one file                        Body: a length, and bytes from any offset on
 //! plan -> SpanBody   a span of several files  Body: ftyp, moov, and ranges of the files
-//! playlist    a span as ranges of its files   text
+//! playlist    a span as pieces of its files   text
+//! SegmentBody        such a piece             Body: fragments of a file, with the times of the playlist
 //! ```
 //!
 //! Everything is read when it is sent, so memory doesn't depend on the length of what is played. No lock
@@ -16,6 +17,7 @@ pub mod last;
 mod outline;
 pub mod plan;
 pub mod playlist;
+pub mod segment;
 pub mod span;
 pub mod time;
 

@@ -3,51 +3,40 @@
 //! ```text
 //! cut -> right file? -> append -> sync is due? -> next cut
 //!          |              |
-//!          |              +-- the disk fails: this file is given up, and the next one is tried later
+//!          |              +-- the disk fails: it is tried again later, mostly with the next file
 //!          +-- none, other tracks, the segment is over, the clock was set: the next file begins
 //! ```
 //!
 //! One thread owns it, and is the only one that waits for the disk. What waits for that thread waits in
 //! the log.
 
+mod border;
+mod failure;
 mod file;
 mod lapse;
+mod place;
 mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::io;
 use std::sync::Arc;
 
-use super::clock::{Clock, WallTime, is_next_segment};
-use super::name::{FileName, Format};
-use super::report::{DiskState, RecordingReport, RecordingState};
+use super::WallMillis;
+use super::clock::{Clock, WallTime};
+use super::report::{RecordingReport, RecordingState};
 use super::staging::Staging;
 use super::store::Store;
-use super::{WallMillis, name};
+use crate::live::Millis;
 use crate::live::cut::{Cut, Form, Next};
 use crate::live::finding::Finding;
 use crate::live::stream::{RecordPlace, Stream};
-use crate::live::{Millis, When};
+use failure::Failures;
 use file::{AppendError, OpenFile};
 use lapse::Lapse;
 use tally::Tally;
 
 /// A recorder whose oldest message is older than this, in ms, is behind.
 const BEHIND: Millis = 10_000;
-
-/// After a failure of the disk, the next file is begun at once if this time has passed since the failure
-/// before, in ms. Otherwise it is begun so much later.
-const RETRY: Millis = 30_000;
-
-/// The same for a disk that is full, which is looked at more often: memory may not last any longer.
-const RETRY_FULL: Millis = 10_000;
-
-/// How long a recorder whose stream has ended waits for room, in ms.
-const PATIENCE: Millis = 3_000;
-
-/// The length of a file, in bytes, after which the next one begins: FAT ends at 4 GiB.
-const MAX_LEN: u64 = 3_900_000_000;
 
 /// The longest segment of a time lapse, in ms.
 const DAY: Millis = 86_400_000;
@@ -78,9 +67,6 @@ impl Rules {
 /// The clocks of a recorder: that of the server, and the wall clock.
 pub type Now<'a> = dyn Fn() -> (Millis, WallMillis) + 'a;
 
-/// The chosen form can't hold anything of the stream.
-struct NoFormat;
-
 /// What a recorder's thread does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -108,13 +94,10 @@ pub struct Recorder {
     clock: Clock,
     /// The length of the last file, by which space is set aside for the next one.
     last_len: u64,
-    failed: When,
-    retry: When,
+    failures: Failures,
     /// Whether a new file is asked for, and the end.
     wants_file: bool,
     is_finishing: bool,
-    /// When the stream had ended, or the end was asked for, and there was no room.
-    ended: When,
     lapse: Lapse,
     tally: Tally,
 }
@@ -141,11 +124,9 @@ impl Recorder {
             file: None,
             clock: Clock::new(),
             last_len: 0,
-            failed: When::default(),
-            retry: When::default(),
+            failures: Failures::default(),
             wants_file: false,
             is_finishing: false,
-            ended: When::default(),
             lapse: Lapse::default(),
             tally: Tally::new(now),
         }
@@ -169,7 +150,7 @@ impl Recorder {
 
     /// Asks for a new file, which begins with the next keyframe.
     pub fn begin_anew(&mut self) {
-        self.wants_file = self.file.is_some();
+        self.wants_file = true;
     }
 
     /// Asks for the end: what is in memory now is written, and then a step says that it is over.
@@ -194,16 +175,9 @@ impl Recorder {
     }
 
     fn advance(&mut self, now: Millis, wall: WallMillis, clock: &Now<'_>) -> Step {
-        if !self.is_disk_usable() {
-            // What was written is closed while that is possible; what comes waits in the log.
-            self.close(clock);
-            let is_fine = self.store.catalog().condition.state == DiskState::Fine;
-            return self.rest(is_fine, now, clock);
+        if let Some(step) = self.await_disk(now, clock) {
+            return step;
         }
-        if self.retry.get().is_some_and(|retry| now < retry) {
-            return self.rest(false, now, clock);
-        }
-        self.retry = When::default();
         if !self.has_cut {
             if let Some(step) = self.find_cut(now, clock) {
                 return step;
@@ -245,8 +219,8 @@ impl Recorder {
             Next::Cut => {
                 self.has_cut = true;
                 self.tally.missed(self.cut.missed);
-                if self.cut.missed > 0 && self.tally.begin_gap() {
-                    tally::warn_of_gap(self.stream.key());
+                if self.cut.missed > 0 {
+                    self.tally.begin_gap(self.stream.key());
                 }
                 if let Some(speed) = self.rules.speed {
                     self.lapse.keep_keyframe(&mut self.cut, speed);
@@ -254,16 +228,6 @@ impl Recorder {
                 None
             }
         }
-    }
-
-    /// Whether the disk can be written to. If it can't, the report says why.
-    fn is_disk_usable(&mut self) -> bool {
-        let catalog = self.store.catalog();
-        let condition = &catalog.condition;
-        if let Some(state) = condition.state.recording() {
-            self.tally.report.state = state;
-        }
-        condition.is_usable()
     }
 
     /// The number of bytes that the cut will take on the disk, at most.
@@ -277,62 +241,6 @@ impl Recorder {
             + samples
                 .map(|sample| u64::from(sample.len) + EACH)
                 .sum::<u64>()
-    }
-
-    /// The step of a recorder that can't write. At its end it waits only for what soon passes.
-    fn rest(&mut self, is_short: bool, now: Millis, clock: &Now<'_>) -> Step {
-        if !self.is_finishing && !self.stream.has_ended() {
-            return Step::Wait;
-        }
-        if is_short && now < self.ended.get_or_set(now) + PATIENCE {
-            return Step::Wait;
-        }
-        self.end(clock)
-    }
-
-    /// Takes a place in the log, or lets the one that there is end where the form has changed.
-    fn find_place(&mut self) {
-        let wanted = self.wanted_form();
-        match (&mut self.place, wanted) {
-            (None, Err(NoFormat)) => self.tally.report.state = RecordingState::NoFormat,
-            (None, Ok(form)) if !self.is_finishing && (form.is_some() || self.stream.is_live()) => {
-                if self.tally.report.state == RecordingState::NoFormat {
-                    self.tally.report.state = RecordingState::Waiting;
-                }
-                // What comes before the form is known has to stay in the log.
-                let form = form.unwrap_or(Form::Mp4);
-                self.place = Some(self.stream.begin_recording(form, self.from));
-            }
-            (Some(place), Ok(form)) if form.is_none_or(|form| form == place.form()) => {}
-            (Some(place), _) => self.stream.finish_before_change(place),
-            (None, Ok(_)) => {}
-        }
-    }
-
-    /// Goes on in another form, if there is one.
-    fn change_form(&mut self) {
-        match (self.wanted_form(), &mut self.place) {
-            (Ok(form), Some(place)) => place.go_on_as(form.unwrap_or(place.form())),
-            _ => self.leave_log(),
-        }
-    }
-
-    /// Gives up the place in the log.
-    fn leave_log(&mut self) {
-        if let Some(place) = self.place.take() {
-            self.tally.missed(self.stream.end_recording(place));
-        }
-    }
-
-    /// The form of files of what is published now; `None` if it isn't known yet.
-    fn wanted_form(&self) -> Result<Option<Form>, NoFormat> {
-        let possible = self.stream.record_form();
-        let is_other = self.rules.form == Some(Form::Mp4) && possible == Some(Form::Flv);
-        // One of two tracks is better than nothing.
-        if is_other && self.stream.is_live() && self.stream.content_type().is_none() {
-            return Err(NoFormat);
-        }
-        Ok(self.rules.form.or(possible))
     }
 
     /// Notes that there is nothing to write, if so.
@@ -371,7 +279,8 @@ impl Recorder {
         }
         if self.file.is_none() {
             if !self.cut.is_start {
-                return self.lose_cut();
+                self.lose_cut();
+                return;
             }
             if let Err(error) = self.begin(time, now, wall, clock) {
                 self.has_cut = true;
@@ -379,67 +288,6 @@ impl Recorder {
             }
         }
         self.append(time, wall, clock);
-    }
-
-    /// Whether a file ends before the cut, which begins at this time.
-    fn is_over(&self, file: &OpenFile, time: WallTime) -> bool {
-        // A file can begin only with a start, but other tracks can't wait for one.
-        let must = !file.takes(&self.cut);
-        let may = self.wants_file
-            || file.steps != time.steps
-            || is_next_segment(file.began, time.wall, self.rules.segment())
-            || file.extent().len > MAX_LEN;
-        must || self.cut.is_start && may
-    }
-
-    /// Begins a file.
-    fn begin(
-        &mut self,
-        time: WallTime,
-        now: Millis,
-        wall: WallMillis,
-        clock: &Now<'_>,
-    ) -> io::Result<()> {
-        self.wants_file = false;
-        let format = match self.cut.form {
-            Some(Form::Flv) => Format::Flv,
-            _ => Format::Mp4,
-        };
-        let key = self.stream.key();
-        let mut wanted = if time.is_set {
-            FileName::dated(time.wall, format)
-        } else {
-            FileName::booted(self.store.boot(), self.cut.arrived, format)
-        };
-        loop {
-            let (name, aside) = {
-                let mut catalog = self.store.catalog();
-                let name = catalog.begin(key, wanted, time.wall);
-                let aside = catalog.condition.take_room_aside(self.last_len);
-                catalog.set_aside(key, name, aside);
-                (name, aside)
-            };
-            let (disk, path) = (self.store.disk(), name::path(key, name));
-            let (times, place) = ((time, now), (&*path, name));
-            let began = clock().0;
-            let begun = OpenFile::begin(&**disk, place, &self.cut, times, aside, &self.rules);
-            self.tally.note_time(clock().0.saturating_sub(began));
-            match begun {
-                Ok(file) => {
-                    self.tally.begin_file(key, path.display().to_string());
-                    self.file = Some(file);
-                    self.note_growth(wall);
-                    return Ok(());
-                }
-                Err(error) => {
-                    self.store.catalog().remove(key, name);
-                    if error.kind() != io::ErrorKind::AlreadyExists {
-                        return Err(error);
-                    }
-                    wanted = name.next();
-                }
-            }
-        }
     }
 
     fn append(&mut self, time: WallTime, wall: WallMillis, clock: &Now<'_>) {
@@ -466,20 +314,8 @@ impl Recorder {
                 self.tally.report.state = RecordingState::Recording;
                 self.note_growth(wall);
             }
-            Err(AppendError::Evicted) => {
-                self.lose_cut();
-                if self.tally.begin_gap() {
-                    tally::warn_of_gap(self.stream.key());
-                }
-            }
-            Err(AppendError::Disk(error)) => {
-                // The next file begins with the same cut, if the log still has it then.
-                self.has_cut = self.cut.is_start && error.kind() != io::ErrorKind::InvalidInput;
-                if !self.has_cut {
-                    self.lose_cut();
-                }
-                self.fail(&error, clock);
-            }
+            Err(AppendError::Evicted) => self.lose_cut(),
+            Err(AppendError::Disk(error)) => self.fail_to_append(&error, clock),
         }
     }
 
@@ -515,68 +351,11 @@ impl Recorder {
         }
     }
 
-    /// Closes the file.
-    fn close(&mut self, clock: &Now<'_>) {
-        let Some(file) = self.file.take() else {
-            return;
-        };
-        let (name, key) = (file.name, self.stream.key().clone());
-        let began = clock().0;
-        let closed = file.close(&**self.store.disk(), &mut self.staging);
-        self.note_time(began, clock);
-        let (now, wall) = clock();
-        match closed {
-            Ok(Some(extent)) => {
-                self.last_len = extent.len;
-                self.tally.grow(&extent);
-                self.tally.report.last_sync = Some(now);
-                let mut catalog = self.store.catalog();
-                catalog.close(&key, name, extent.len, extent.to, wall);
-            }
-            Ok(None) => {
-                self.tally.remove_file();
-                self.store.catalog().remove(&key, name);
-            }
-            Err(error) => {
-                self.store.catalog().abandon(&key, name);
-                self.note_failure(&error, now);
-            }
-        }
-    }
-
-    /// Gives up the file because the disk has failed.
-    fn fail(&mut self, error: &io::Error, clock: &Now<'_>) {
-        if let Some(file) = self.file.take() {
-            let name = file.name;
-            // Dropped outside of the list's lock, because this may wait for the disk.
-            drop(file);
-            self.store.catalog().abandon(self.stream.key(), name);
-        }
-        self.note_failure(error, clock().0);
-    }
-
-    fn note_failure(&mut self, error: &io::Error, now: Millis) {
-        let state = DiskState::of(error);
-        let last = self
-            .failed
-            .get()
-            .filter(|last| now.saturating_sub(*last) < RETRY);
-        self.failed = When::at(now);
-        // One file may fail by itself; two in a row are the disk.
-        if last.is_some() {
-            let is_full = state == DiskState::Full;
-            self.retry = When::at(now + if is_full { RETRY_FULL } else { RETRY });
-        }
-        if last.is_some() || matches!(state, DiskState::Full | DiskState::ReadOnly) {
-            self.tally.report.state = state.recording().unwrap_or_default();
-            self.store.catalog().condition.report_trouble(state);
-        }
-        self.store.call_keeper();
-        log::warn!("{}: a recording failed: {error}", self.stream.key());
-    }
-
-    /// Notes that the cut won't be in any file. It is counted with the next one.
+    /// Notes that the cut won't be in any file. Its messages are counted with the next one.
     fn lose_cut(&mut self) {
+        if !self.cut.samples.is_empty() {
+            self.tally.begin_gap(self.stream.key());
+        }
         if let Some(place) = &mut self.place {
             place.note_lost(&self.cut);
         }

@@ -114,7 +114,8 @@ pub struct RecordingReport {
     pub bytes: u64,
     /// The number of bytes of the stream's files that were written today (UTC).
     pub bytes_today: u64,
-    /// The number of gaps since it began: messages left the memory before they were written.
+    /// The number of gaps since it began: messages left the memory before they were written, or a file couldn't
+    /// begin with them.
     pub gaps: u64,
     /// The number of messages that are missing because of them.
     pub missed_messages: u64,

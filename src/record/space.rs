@@ -33,6 +33,12 @@ const LEAST_NEED: u64 = 8 * MIB;
 /// What is needed is at most this part of the file system and of the cap.
 const NEED_PART: u64 = 16;
 
+/// The number of files per stream that there is room for.
+const FEWEST_FILES: u64 = 4;
+
+/// No file ends early before this length.
+const LEAST_LEN: u64 = MIB / 4;
+
 /// The limits that were set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -87,6 +93,13 @@ impl Limits {
             .saturating_sub(self.floor(usage.space.total));
         let below_max = self.max.map(|max| max.saturating_sub(usage.recordings));
         above_floor.min(below_max.unwrap_or(u64::MAX))
+    }
+
+    /// Returns the length in bytes after which files should end while so many are open: removing the oldest one
+    /// must not remove most of what there is.
+    pub fn most_len(&self, usage: &Usage, open: usize) -> u64 {
+        let whole = usage.recordings.saturating_add(self.room(usage));
+        (whole / (FEWEST_FILES * open.max(1) as u64)).max(LEAST_LEN)
     }
 
     /// Decides what is to be done.
@@ -174,6 +187,22 @@ mod tests {
     }
 
     #[test]
+    fn several_files_of_each_stream_fit_into_the_space_that_there_is() {
+        let capped = Limits {
+            max: Some(2 * GB),
+            free: Some(0),
+        };
+        for (usage, open, expected) in [
+            (usage(9 * GB, 32 * GB, GB, GB), 0, GB / 2),
+            (usage(9 * GB, 32 * GB, GB, GB), 4, GB / 8),
+            (usage(GB / 2, 32 * GB, GB / 2, 0), 1, GB / 4),
+            (usage(0, 32 * GB, 0, 0), 4, LEAST_LEN),
+        ] {
+            assert_eq!(capped.most_len(&usage, open), expected, "{usage:?}");
+        }
+    }
+
+    #[test]
     fn the_oldest_file_goes_when_floor_or_cap_is_near() {
         let default = Limits::default();
         let capped = Limits {
@@ -255,6 +284,9 @@ mod tests {
         let mut usage = usage(GB, 2 * GB, 90_000_000, 80_000_000);
         assert_eq!(limits.verdict(&usage), Verdict::Fine);
         usage.refused = 10_000_001;
+        assert_eq!(limits.verdict(&usage), Verdict::Delete);
+        // Half of what there is will do for what is more than that.
+        usage.refused = 200_000_000;
         assert_eq!(limits.verdict(&usage), Verdict::Delete);
         usage.removable = 0;
         assert_eq!(limits.verdict(&usage), Verdict::Full);

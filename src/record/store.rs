@@ -16,6 +16,8 @@ pub struct Store {
     /// Whether the keeper is needed before its time.
     is_needed: Mutex<bool>,
     needed: Signal,
+    /// Notified when the keeper has looked at the disk.
+    looked: Signal,
 }
 
 impl Store {
@@ -27,6 +29,7 @@ impl Store {
             boot: OnceLock::new(),
             is_needed: Mutex::default(),
             needed: Signal::default(),
+            looked: Signal::default(),
         }
     }
 
@@ -57,6 +60,19 @@ impl Store {
     pub fn call_keeper(&self) {
         *lock(&self.is_needed) = true;
         self.needed.notify();
+    }
+
+    /// Notes that the keeper has looked at the disk.
+    pub fn note_look(&self) {
+        self.looked.notify();
+    }
+
+    /// Waits for the first look at the disk, or for the timeout.
+    pub fn await_look(&self, timeout: Duration) {
+        let catalog = self.catalog();
+        if !catalog.condition.is_known() {
+            drop(self.looked.wait(catalog, timeout));
+        }
     }
 
     /// Waits until the keeper is called, or for the timeout.

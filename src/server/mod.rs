@@ -259,6 +259,12 @@ impl Server {
         self.shared.recordings.disk()
     }
 
+    /// The same as [`disk`](Self::disk), but waits at most this long for a first look at the disk. Before that,
+    /// its space isn't known.
+    pub fn await_disk(&self, timeout: Duration) -> Option<DiskReport> {
+        self.shared.recordings.await_disk(timeout)
+    }
+
     /// The last protocol events of the open connection with this number.
     #[doc(hidden)]
     pub fn flight_record(&self, connection: u64) -> Option<FlightRecorder> {

@@ -5,6 +5,7 @@ mod request;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Shared;
 use crate::config::Record;
@@ -49,6 +50,10 @@ impl Recordings {
     }
 
     pub(super) fn finish(&self) {}
+
+    pub(super) fn await_disk(&self, _: Duration) -> Option<DiskReport> {
+        None
+    }
 
     pub(super) fn disk(&self) -> Option<DiskReport> {
         None

@@ -123,8 +123,11 @@ fn a_click_on_the_time_line_plays_what_was_there_and_gaps_are_skipped() {
 
     // Over a gap.
     drop(publisher);
-    watched.server.wait_for_log("stopped publishing", 1);
-    std::thread::sleep(Duration::from_secs(4));
+    watched.server.wait_for_log(" MB in ", 1);
+    let end = spans(&mut watched, 26.0).last().unwrap()[1];
+    wait_until("the gap is long enough", Duration::from_secs(30), || {
+        watched.number("Date.now()") > end + 3500.0
+    });
     let _publisher = clock::publish(&url);
     let mut both = Vec::new();
     wait_until("there is a gap", Duration::from_secs(60), || {

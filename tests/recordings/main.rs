@@ -5,6 +5,9 @@ mod common;
 
 mod access;
 mod beginning;
+#[allow(dead_code)]
+#[path = "../browser/chromium.rs"]
+mod chromium;
 mod disks;
 mod ffmpeg;
 mod files;
@@ -12,6 +15,7 @@ mod kills;
 mod long_spans;
 mod matrix;
 mod movie;
+mod players;
 mod playlists;
 mod sources;
 mod sparse;
@@ -152,6 +156,17 @@ fn a_file_is_sent_as_it_is_and_in_ranges() {
     let init = client.get(&format!("{}?init", door.url(0)));
     assert!(init.body.len() < 2_000);
     assert_eq!(init.body[36..], whole[52..init.body.len() + 16]);
+}
+
+#[test]
+fn long_spans_are_limited_to_what_a_client_needs() {
+    let door = Door::start();
+    let mut client = HttpClient::connect(door.address);
+    for kind in ["mp4", "m3u8"] {
+        let target = format!("/recordings/live/door.{kind}?from=0&to=86400000");
+        let is_refused = (0..500).any(|_| client.get(&target).status == 429);
+        assert!(is_refused, "{kind}");
+    }
 }
 
 /// Compares ranges with the whole.

@@ -1,83 +1,37 @@
 //! Conditional requests, for content that has changed, and for a range of content that hasn't.
 
-use brooklet::rtmp::amf0::Value;
-use brooklet::{Config, Server};
+use brooklet::Config;
 
-use crate::client::{AAC_HEADER, AVC_320X240, Client, server};
-use crate::common::http::{Answer, HttpClient};
+use crate::scene::Scene;
 
 const MASTER: &str = "/live/door.m3u8";
 const MEDIA: &str = "/live/door/media.m3u8";
 
-/// A publisher with GOPs of two seconds, its progress, and an HTTP client.
-struct Scene {
-    _server: Server,
-    camera: Client,
-    frames: u32,
-    client: HttpClient,
+/// GOPs of two seconds, some of which are in the playlist.
+fn start() -> Scene {
+    let mut scene = Scene::start(Config::default(), 50);
+    scene.frames(240);
+    scene.get(MASTER, "");
+    scene.frames(140);
+    scene
 }
 
-impl Scene {
-    fn start() -> Scene {
-        let server = server(Config::default());
-        let mut camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
-        camera.send_message(9, 1, 0, AVC_320X240);
-        camera.send_message(8, 1, 0, AAC_HEADER);
-        let client = HttpClient::connect(server.http_addresses()[0]);
-        let mut scene = Scene {
-            _server: server,
-            camera,
-            frames: 0,
-            client,
-        };
-        scene.frames(240);
-        scene.get(MASTER, "");
-        scene.frames(140);
-        scene
-    }
-
-    fn frames(&mut self, count: u32) {
-        for _ in 0..count {
-            let (number, time) = (self.frames, self.frames * 40);
-            self.camera
-                .send_frame(number, time, number % 50 == 0, 3_000);
-            self.camera
-                .send_message(8, 1, time, b"\xAF\x01\x21\x10\x05");
-            self.frames += 1;
-        }
-        // Once this command is answered, the server has processed all frames.
-        self.camera
-            .send_command(0, "createStream", 9.0, Value::Null, Vec::new());
-        self.camera.wait_for_command("_result");
-    }
-
-    fn get(&mut self, target: &str, headers: &str) -> Answer {
-        self.client.request("GET", target, headers);
-        self.client.answer()
-    }
-
-    fn head(&mut self, target: &str, headers: &str) -> Answer {
-        self.client.request("HEAD", target, headers);
-        self.client.bodiless_answer()
-    }
-
-    /// Returns the paths of an init segment, a segment and a part, all of them complete.
-    fn names(&mut self) -> [String; 3] {
-        let text = self.get(&format!("{MEDIA}?_HLS_msn=4"), "").text();
-        let uri = |begins: &str| {
-            let line = text.lines().find(|line| line.starts_with(begins)).unwrap();
-            line.split("URI=\"").nth(1).unwrap().split('"').next()
-        };
-        let segment = text.lines().find(|line| !line.starts_with('#'));
-        [uri("#EXT-X-MAP"), segment, uri("#EXT-X-PART:")]
-            .map(|name| format!("/live/door/{}", name.unwrap()))
-    }
+/// Returns the paths of an init segment, a segment and a part, all of them complete.
+fn names(scene: &mut Scene) -> [String; 3] {
+    let text = scene.get(&format!("{MEDIA}?_HLS_msn=4"), "").text();
+    let uri = |begins: &str| {
+        let line = text.lines().find(|line| line.starts_with(begins)).unwrap();
+        line.split("URI=\"").nth(1).unwrap().split('"').next()
+    };
+    let segment = text.lines().find(|line| !line.starts_with('#'));
+    [uri("#EXT-X-MAP"), segment, uri("#EXT-X-PART:")]
+        .map(|name| format!("/live/door/{}", name.unwrap()))
 }
 
 #[test]
 fn a_representation_that_the_client_has_is_not_sent_again() {
-    let mut scene = Scene::start();
-    let mut targets = scene.names().to_vec();
+    let mut scene = start();
+    let mut targets = names(&mut scene).to_vec();
     targets.extend([MASTER.to_owned(), MEDIA.to_owned(), format!("{MEDIA}?a=b")]);
     for target in targets {
         let whole = scene.get(&target, "");
@@ -126,7 +80,7 @@ fn a_representation_that_the_client_has_is_not_sent_again() {
 
 #[test]
 fn the_tag_of_a_playlist_changes_with_it() {
-    let mut scene = Scene::start();
+    let mut scene = start();
     let mut seen: Vec<(String, Vec<u8>)> = Vec::new();
     let mut look = |scene: &mut Scene, target: &str| {
         for _ in 0..2 {
@@ -156,7 +110,7 @@ fn the_tag_of_a_playlist_changes_with_it() {
 
 #[test]
 fn playlists_are_never_compressed() {
-    let mut scene = Scene::start();
+    let mut scene = start();
     for target in [MASTER, MEDIA] {
         for takes in ["gzip", "gzip, deflate, br, zstd", "*"] {
             let answer = scene.get(target, &format!("Accept-Encoding: {takes}\r\n"));
@@ -168,8 +122,8 @@ fn playlists_are_never_compressed() {
 
 #[test]
 fn a_range_is_sent_only_of_an_unchanged_representation() {
-    let mut scene = Scene::start();
-    for target in scene.names() {
+    let mut scene = start();
+    for target in names(&mut scene) {
         let whole = scene.get(&target, "");
         let (tag, len) = (whole.header("etag").unwrap(), whole.body.len());
         assert_eq!(whole.header("accept-ranges"), Some("bytes"), "{target}");

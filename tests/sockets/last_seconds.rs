@@ -1,63 +1,20 @@
 //! The last seconds of a stream, as a closed file.
 
+use brooklet::Config;
 use brooklet::config::{Access, Key};
-use brooklet::rtmp::amf0::Value;
-use brooklet::{Config, Server};
 
-use crate::client::{AAC_HEADER, AVC_320X240, Client, server};
-use crate::common::http::{Answer, HttpClient};
+use crate::scene::Scene;
 
 const LAST: &str = "/live/door.mp4?last=30s";
 
-/// A publisher with GOPs of a second, and an HTTP client.
-struct Scene {
-    _server: Server,
-    camera: Client,
-    frames: u32,
-    client: HttpClient,
-}
-
-impl Scene {
-    fn start(config: Config) -> Scene {
-        let server = server(config);
-        let camera = Client::publishing(server.rtmp_addresses()[0], "live", "door");
-        let client = HttpClient::connect(server.http_addresses()[0]);
-        let mut scene = Scene {
-            _server: server,
-            camera,
-            frames: 0,
-            client,
-        };
-        scene.camera.send_message(9, 1, 0, AVC_320X240);
-        scene.camera.send_message(8, 1, 0, AAC_HEADER);
-        scene
-    }
-
-    fn frames(&mut self, count: u32) {
-        for _ in 0..count {
-            let (number, time) = (self.frames, self.frames * 40);
-            let is_key = number % 25 == 0;
-            self.camera.send_frame(number, time, is_key, 3_000);
-            let audio = b"\xAF\x01\x21\x10\x05";
-            self.camera.send_message(8, 1, time, audio);
-            self.frames += 1;
-        }
-        // Once this command is answered, the server has processed all frames.
-        let (id, nothing) = (9.0, Value::Null);
-        self.camera
-            .send_command(0, "createStream", id, nothing, Vec::new());
-        self.camera.wait_for_command("_result");
-    }
-
-    fn get(&mut self, target: &str, headers: &str) -> Answer {
-        self.client.request("GET", target, headers);
-        self.client.answer()
-    }
+/// GOPs of a second.
+fn start(config: Config) -> Scene {
+    Scene::start(config, 25)
 }
 
 #[test]
 fn the_last_seconds_are_a_file_of_known_length() {
-    let mut scene = Scene::start(Config::default());
+    let mut scene = start(Config::default());
     scene.frames(110);
     let whole = scene.get(LAST, "");
     assert_eq!(whole.status, 200);
@@ -71,8 +28,7 @@ fn the_last_seconds_are_a_file_of_known_length() {
     // 110 frames and their audio, less the tag headers.
     let media = 110 * (3_000 - 5 + 3);
     assert!(whole.body.len() > media && whole.body.len() < media + 8_000);
-    scene.client.request("HEAD", LAST, "");
-    let head = scene.client.bodiless_answer();
+    let head = scene.head(LAST, "");
     assert_eq!(
         head.header("content-length"),
         whole.header("content-length")
@@ -87,7 +43,7 @@ fn the_last_seconds_are_a_file_of_known_length() {
 
 #[test]
 fn a_range_is_of_the_file_that_the_client_knows() {
-    let mut scene = Scene::start(Config::default());
+    let mut scene = start(Config::default());
     scene.frames(60);
     let whole = scene.get(LAST, "");
     let tag = whole.header("etag").unwrap().to_owned();
@@ -118,8 +74,38 @@ fn a_range_is_of_the_file_that_the_client_knows() {
 }
 
 #[test]
+fn a_range_without_a_condition_is_redirected_to_a_file_that_stays_the_same() {
+    let mut scene = start(Config::default());
+    scene.frames(60);
+    let target = "/live/door.mp4?last=30s&x=%41";
+    let first = scene.get(target, "Range: bytes=0-\r\n");
+    assert_eq!(first.status, 307, "{}", first.text());
+    // ffmpeg sees an age only at the beginning.
+    let cache = first.header("cache-control").unwrap();
+    assert!(cache.starts_with("s-maxage="), "{cache}");
+    let location = first.header("location").unwrap();
+    assert!(
+        location.starts_with("door.mp4?last=30s&x=%41&of="),
+        "{location}"
+    );
+    let fixed = format!("/live/{location}");
+    let whole = scene.get(&fixed, "Range: bytes=0-\r\n");
+    assert_eq!(whole.status, 206, "{}", whole.text());
+    scene.frames(30);
+    let part = scene.get(&fixed, "Range: bytes=5000-79999\r\n");
+    assert_eq!(part.status, 206);
+    assert!(part.body == whole.body[5_000..80_000]);
+    // Nor is another one given for a file that isn't there.
+    let (fixed, _) = fixed.rsplit_once('-').unwrap();
+    for other in [format!("{fixed}-ffffff"), fixed.to_owned()] {
+        let gone = scene.get(&other, "Range: bytes=0-\r\n");
+        assert_eq!(gone.status, 404, "{}", gone.text());
+    }
+}
+
+#[test]
 fn what_cannot_be_had_says_why() {
-    let mut scene = Scene::start(Config::default());
+    let mut scene = start(Config::default());
     let status = |scene: &mut Scene, target: &str| scene.get(target, "").status;
     assert_eq!(status(&mut scene, LAST), 404);
     scene.frames(30);
@@ -134,7 +120,7 @@ fn what_cannot_be_had_says_why() {
 #[test]
 fn the_last_seconds_need_the_key_of_the_stream() {
     let config = Config::default().play(Access::default().keys(vec![Key::parse("watch").unwrap()]));
-    let mut scene = Scene::start(config);
+    let mut scene = start(config);
     scene.frames(30);
     assert_eq!(scene.get(LAST, "").status, 401);
     assert_eq!(scene.get(&format!("{LAST}&key=watch"), "").status, 200);

@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use crate::client::{Client, wait_until};
+use crate::client::{AAC_HEADER, AVC_320X240, Client, wait_until};
 use crate::common::{Brooklet, TempDir, without_settings};
 
 /// A server whose standard error no longer accepts any bytes.
@@ -207,4 +207,26 @@ fn the_log_names_a_waiting_player_and_what_is_live() {
     server.wait_for_log("live/cam1: playing to 127.0.0.1", 1);
     let count = server.with_log(|log| log.matches("waiting for its publisher").count());
     assert_eq!(count, 2);
+}
+
+#[cfg(feature = "record")]
+#[test]
+fn a_recording_is_logged_when_it_begins_and_when_it_ends() {
+    let folder = TempDir::new();
+    let dir = folder.path().display().to_string();
+    let server = Brooklet::start(&["--grace", "10ms", "--record-free", "off", "--record", &dir]);
+    let mut camera = Client::publishing(server.address(), "live", "door");
+    camera.send_message(9, 1, 0, AVC_320X240);
+    camera.send_message(8, 1, 0, AAC_HEADER);
+    for frame in 0..75 {
+        camera.send_frame(frame, frame * 40, frame % 25 == 0, 10_000);
+    }
+    server.wait_for_log("live/door: recording to live/door/20", 1);
+    drop(camera);
+    server.wait_for_log(" gaps", 1);
+    let end = "live/door: recorded 0.8 MB in 1 files, 3.0 s, 0 gaps";
+    assert!(server.log().contains(end), "{}", server.log());
+    let about_files = |log: &str| log.lines().filter(|line| line.contains("record")).count();
+    // What the folder has is said at the start.
+    assert_eq!(server.with_log(about_files), 3, "{}", server.log());
 }

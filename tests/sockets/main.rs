@@ -39,6 +39,8 @@ mod recording;
 #[cfg(feature = "cli")]
 mod resources;
 #[cfg(feature = "http")]
+mod scene;
+#[cfg(feature = "http")]
 mod shutdown;
 #[cfg(feature = "cli")]
 mod slow_players;

@@ -1,8 +1,6 @@
 //! Requests to record streams: by the settings, by publishers, over HTTP, and by the embedding program.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use brooklet::config::{Record, RecordFormat, parse_recorded};
@@ -15,35 +13,15 @@ use brooklet::{
 use serde_json::Value as Json;
 
 use crate::client::{Client, server, wait_until};
+use crate::common::TempDir;
 use crate::common::http::{Answer, HttpClient};
 
-/// An empty folder that is removed when dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Folder {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("brooklet-test-{}-recording-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).unwrap();
-        Folder(path)
-    }
-
-    /// Settings that record nothing here unless asked to.
-    fn record(&self) -> Record {
-        Record::default()
-            .dir(Some(self.0.clone()))
-            .streams(Vec::new())
-            .free(Some(0))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// Settings that record nothing in this folder unless asked to.
+fn record(folder: &TempDir) -> Record {
+    Record::default()
+        .dir(Some(folder.path().to_owned()))
+        .streams(Vec::new())
+        .free(Some(0))
 }
 
 /// Publishes with this type. Returns the codes of all statuses in reply to it.
@@ -79,9 +57,9 @@ fn listed(server: &Server) -> Json {
 
 #[test]
 fn the_settings_decide_which_streams_are_recorded() {
-    let folder = Folder::new();
+    let folder = TempDir::new();
     let streams = vec![parse_recorded("live/door").unwrap()];
-    let server = server(Config::default().record(folder.record().streams(streams)));
+    let server = server(Config::default().record(record(&folder).streams(streams)));
     for (name, is_recorded) in [("gate", false), ("door", true)] {
         // A publisher isn't told what it hasn't asked for.
         let (_publisher, codes) = publish(server.rtmp_addresses()[0], name, "live");
@@ -96,8 +74,8 @@ fn the_settings_decide_which_streams_are_recorded() {
 
 #[test]
 fn a_second_server_is_refused_the_folder_of_the_first() {
-    let folder = Folder::new();
-    let config = Config::default().record(folder.record());
+    let folder = TempDir::new();
+    let config = Config::default().record(record(&folder));
     let first = server(config.clone());
     let free = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     let second = config.rtmp(free).http(Vec::new());
@@ -106,7 +84,7 @@ fn a_second_server_is_refused_the_folder_of_the_first() {
     let process = std::process::id();
     let expected = format!(
         "cannot record: process {process} is recording in {}",
-        folder.0.display()
+        folder.path().display()
     );
     assert_eq!(error.to_string(), expected);
     drop(first);
@@ -115,7 +93,7 @@ fn a_second_server_is_refused_the_folder_of_the_first() {
 
 #[test]
 fn a_publisher_that_asks_is_recorded_if_it_may_ask() {
-    let folder = Folder::new();
+    let folder = TempDir::new();
     for (may_ask, kind, is_recorded) in [
         (true, "live", false),
         (true, "nonsense", false),
@@ -123,7 +101,7 @@ fn a_publisher_that_asks_is_recorded_if_it_may_ask() {
         (true, "append", true),
         (false, "record", false),
     ] {
-        let record = folder.record().on_request(may_ask);
+        let record = record(&folder).on_request(may_ask);
         let server = server(Config::default().record(record));
         let (_publisher, codes) = publish(server.rtmp_addresses()[0], "door", kind);
         let expected = ["NetStream.Publish.Start", "NetStream.Record.Start"];
@@ -136,8 +114,8 @@ fn a_publisher_that_asks_is_recorded_if_it_may_ask() {
 fn a_recording_begins_and_ends_over_http() {
     const DOOR: &str = "/api/v1/streams/live/door/recording";
 
-    let folder = Folder::new();
-    let server = server(Config::default().record(folder.record()));
+    let folder = TempDir::new();
+    let server = server(Config::default().record(record(&folder)));
     assert_eq!(ask(&server, "POST", DOOR).status, 404);
     let (_publisher, _) = publish(server.rtmp_addresses()[0], "door", "live");
     assert_eq!(listed(&server), Json::Null);
@@ -167,13 +145,13 @@ fn a_stream_that_the_format_cannot_hold_is_a_finding() {
     /// A keyframe of Sorenson's codec, which only FLV has a place for.
     const SORENSON: &[u8] = &[0x12, 0, 0, 0x84, 0, 0x40, 0x05, 0x03, 0xC0];
 
-    let folder = Folder::new();
+    let folder = TempDir::new();
     let all = vec![parse_recorded("*").unwrap()];
     for (format, state) in [
         (RecordFormat::Mp4, "no format"),
         (RecordFormat::Auto, "recording"),
     ] {
-        let record = folder.record().streams(all.clone()).format(format);
+        let record = record(&folder).streams(all.clone()).format(format);
         let server = server(Config::default().record(record));
         let (mut publisher, _) = publish(server.rtmp_addresses()[0], "door", "live");
         let mut timestamp = 0;
@@ -204,8 +182,8 @@ fn without_a_folder_nothing_can_be_recorded_and_the_answer_says_so() {
 
 #[test]
 fn the_program_that_embeds_the_server_may_ask() {
-    let folder = Folder::new();
-    let server = server(Config::default().record(folder.record()));
+    let folder = TempDir::new();
+    let server = server(Config::default().record(record(&folder)));
     let door = StreamKey::new("live", "door").unwrap();
     let start = || server.start_recording(&door, Duration::from_secs(10));
     assert_eq!(start(), Err(StartRefused::NotLive));
@@ -226,9 +204,9 @@ fn a_recording_begins_with_the_first_keyframe_and_not_with_the_newest() {
     ];
     const KEYFRAME: &[u8] = &[0x17, 1, 0, 0, 0, 0, 0, 0, 11, 0x65];
 
-    let folder = Folder::new();
+    let folder = TempDir::new();
     let all = vec![parse_recorded("*").unwrap()];
-    let record = folder.record().streams(all);
+    let record = record(&folder).streams(all);
     let server = server(Config::default().record(record));
     let (mut publisher, _) = publish(server.rtmp_addresses()[0], "door", "live");
     publisher.send_message(type_id::AUDIO, 1, 0, &[0xAF, 0, 0x12, 0x10]);
@@ -244,7 +222,7 @@ fn a_recording_begins_with_the_first_keyframe_and_not_with_the_newest() {
     });
     drop(publisher);
     drop(server);
-    let files = std::fs::read_dir(folder.0.join("live").join("door")).unwrap();
+    let files = std::fs::read_dir(folder.join("live/door")).unwrap();
     let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
     let [file] = &files[..] else {
         panic!("{files:?}");

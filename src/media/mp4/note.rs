@@ -187,6 +187,32 @@ impl Note {
         NOTE_LEN as u64 + u64::from(self.moof_len) + 8
     }
 
+    /// The earliest decode time in the stream: the low 32 bits of that in ms.
+    pub fn stream_time(&self) -> u32 {
+        self.zero.wrapping_add(self.time as u32)
+    }
+
+    /// The time from the file's zero at which it ends, in ms.
+    pub fn end(&self) -> u64 {
+        self.time.saturating_add(self.duration.into())
+    }
+
+    /// The numbers of bytes between the beginning of the `moof` and the decode times in it, of 64 bits each:
+    /// of video, of audio.
+    pub fn decode_times(&self) -> [Option<u64>; 2] {
+        // `traf`, `tfhd`, `tfdt`.
+        const HEADERS: u32 = 8 + 16 + 12;
+
+        let places = [
+            (self.video.samples, 0),
+            (self.audio.samples, self.video.samples),
+        ];
+        places.map(|(samples, before)| {
+            let at = moof_len(before, 0) + HEADERS;
+            (samples > 0).then_some(u64::from(at))
+        })
+    }
+
     /// The length that follows from the other fields.
     fn true_len(&self) -> u64 {
         let data = u64::from(self.video.bytes) + u64::from(self.audio.bytes);

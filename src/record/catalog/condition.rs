@@ -22,6 +22,9 @@ pub struct Condition {
     pub(in crate::record) is_listed: bool,
     /// Whether there may be files to repair.
     pub(in crate::record) has_damaged: bool,
+    /// The length in bytes after which files end, so that several fit below floor and cap; `None` before the
+    /// first look.
+    pub(in crate::record) most_len: Option<u64>,
     /// The number of bytes that may be written until the keeper looks again.
     room: u64,
     /// The number of bytes for which room was taken since the start.
@@ -40,6 +43,11 @@ impl Condition {
         self.is_listed && self.state == DiskState::Fine && self.trouble.is_none()
     }
 
+    /// Whether the keeper has looked at the disk.
+    pub(in crate::record) fn is_known(&self) -> bool {
+        self.space.is_some() || self.state != DiskState::Fine
+    }
+
     /// Asks for room to write a number of bytes: to be called before they are written. If there isn't
     /// enough above the floor and below the cap: ask again after the keeper's next step, which should be
     /// soon.
@@ -49,8 +57,7 @@ impl Condition {
         if is_enough {
             self.room -= len;
             self.taken = self.taken.saturating_add(len);
-        }
-        if !is_enough {
+        } else {
             self.refused = self.refused.max(len);
         }
         is_enough

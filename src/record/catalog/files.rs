@@ -12,7 +12,7 @@ use crate::record::name::FileName;
 /// The largest distance of two files of one span, in ms: FAT counts the ends of files in steps of 2 s.
 pub(super) const MAX_DISTANCE: u64 = 2_000;
 
-/// The names say seconds.
+/// Names tell only the second: a file begins up to this much later, in ms.
 const SECOND: u64 = 1_000;
 
 const DAY: u64 = 86_400_000;
@@ -183,10 +183,21 @@ impl Files {
         self.bytes = self.bytes - before + len;
     }
 
-    /// The oldest files that may be removed: of unset clocks, and of set ones.
-    pub(super) fn oldest(&self) -> [Option<&Entry>; 2] {
+    /// The oldest files that may be removed, in the order in which they go: of the future, of unset clocks, and
+    /// of set ones. If the clock isn't set now: of set clocks first.
+    pub(super) fn oldest(&self, now: Option<WallMillis>) -> [Option<&Entry>; 3] {
         let (booted, dated) = self.entries.split_at(self.dated());
-        [booted, dated].map(|entries| entries.iter().find(|entry| entry.is_removable()))
+        let order = match now {
+            Some(now) => {
+                // Clocks may be off by some hours, such as a time zone.
+                let soon = now.saturating_add(DAY);
+                let (past, future) =
+                    dated.split_at(dated.partition_point(|entry| entry.from() <= soon));
+                [future, booted, past]
+            }
+            None => [dated, booted, &[]],
+        };
+        order.map(|entries| entries.iter().find(|entry| entry.is_removable()))
     }
 
     pub(super) fn next_in(&self, state: State, after: Option<FileName>) -> Option<FileName> {

@@ -88,7 +88,7 @@ fn a_file_is_listed_while_it_grows_and_afterwards() {
         removable: 0,
     };
     assert_eq!(catalog.totals(), totals);
-    assert_eq!(catalog.oldest_closed(true), None);
+    assert_eq!(catalog.oldest_closed(Some(TODAY)), None);
 
     catalog.close(&door, name, 1_100, wall + 2_500, wall + 3_000);
     (expected.len, expected.to, expected.is_open) = (1_100, wall + 2_500, false);
@@ -142,7 +142,7 @@ fn the_oldest_closed_file_of_all_streams_goes_first() {
         catalog.close(stream, name(minute), minute, TODAY, TODAY);
     }
     let oldest = |catalog: &Catalog| {
-        let oldest = catalog.oldest_closed(true)?;
+        let oldest = catalog.oldest_closed(Some(TODAY))?;
         Some((oldest.stream, oldest.name, oldest.len))
     };
     assert_eq!(oldest(&catalog), Some((gate.clone(), name(1), 1)));
@@ -161,10 +161,25 @@ fn files_of_unset_clocks_are_the_newest_ones_until_the_clock_is_set() {
         catalog.begin(&door, name, TODAY);
         catalog.close(&door, name, 1, TODAY, TODAY);
     }
-    assert_eq!(catalog.oldest_closed(true).unwrap().name.boot(), 2);
-    assert_eq!(catalog.oldest_closed(false).unwrap().name, name(0));
+    assert_eq!(catalog.oldest_closed(Some(TODAY)).unwrap().name.boot(), 2);
+    assert_eq!(catalog.oldest_closed(None).unwrap().name, name(0));
     catalog.remove(&door, name(0));
-    assert_eq!(catalog.oldest_closed(false).unwrap().name.boot(), 2);
+    assert_eq!(catalog.oldest_closed(None).unwrap().name.boot(), 2);
+}
+
+#[test]
+fn files_of_the_future_go_before_what_is_recorded_now() {
+    let (mut catalog, door) = (Catalog::default(), key("live/door"));
+    let year = 365 * 24 * 60;
+    let names = [year, year + 1, 0, 1, 24 * 60].map(name);
+    for name in names {
+        catalog.begin(&door, name, TODAY);
+        catalog.close(&door, name, 1, TODAY, TODAY);
+    }
+    for name in names {
+        assert_eq!(catalog.oldest_closed(Some(TODAY)).unwrap().name, name);
+        catalog.remove(&door, name);
+    }
 }
 
 #[test]
@@ -367,7 +382,7 @@ fn a_hundred_thousand_files_are_listed_quickly_in_little_memory() {
     let began = std::time::Instant::now();
     let mut last = None;
     for _ in 0..1_000 {
-        let oldest = catalog.oldest_closed(true).unwrap();
+        let oldest = catalog.oldest_closed(Some(wall)).unwrap();
         assert!(last.is_none_or(|last| last <= oldest.name));
         last = Some(oldest.name);
         catalog.remove(&oldest.stream, oldest.name);
@@ -428,7 +443,7 @@ proptest! {
                     }
                 }
                 _ => {
-                    if let Some(oldest) = catalog.oldest_closed(true) {
+                    if let Some(oldest) = catalog.oldest_closed(Some(TODAY)) {
                         let closed = plain.iter().filter(|(_, file)| !file.is_open);
                         let first = closed.clone().map(|(_, file)| file.name).min();
                         prop_assert_eq!(Some(oldest.name), first);

@@ -13,10 +13,12 @@
 //! The disk is gone when the marker isn't there or has another id. A disk that was on a file system of its
 //! own isn't the root file system, whatever the marker says.
 
+use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, ErrorKind, IoSlice, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
@@ -78,7 +80,7 @@ impl OsDisk {
         for part in path.parent().into_iter().flat_map(Path::components) {
             let folder = above.join(part);
             // std's function is much larger.
-            match mkdir(&folder, Mode::RWXU | Mode::RWXG | Mode::RWXO) {
+            match mkdir(c_path(&folder)?, Mode::RWXU | Mode::RWXG | Mode::RWXO) {
                 Ok(()) => sync_folder(&above)?,
                 Err(Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
@@ -92,7 +94,7 @@ impl OsDisk {
     fn write_marker(&self, path: &Path, text: &str, id: u64) -> io::Result<()> {
         let marker = format!("{id:016x} {}\n", self.process);
         if text != marker {
-            let mut file = OpenOptions::new().write(true).truncate(true).open(path)?;
+            let mut file = open_own(OpenOptions::new().write(true).truncate(true), path)?;
             file.write_all(marker.as_bytes())?;
             file.sync_all()?;
             sync_folder(&self.root)?;
@@ -143,17 +145,22 @@ impl Disk for OsDisk {
             }
         };
         sync_folder_of(&full)?;
-        Ok(Box::new(OsFile(file)))
+        OsFile::boxed(file)
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(OsFile(File::open(self.locate(path)?)?)))
+        OsFile::boxed(open_own(
+            OpenOptions::new().read(true),
+            &self.locate(path)?,
+        )?)
     }
 
     fn reopen(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).open(self.locate(path)?)?;
-        Ok(Box::new(OsFile(file)))
+        OsFile::boxed(open_own(
+            options.read(true).write(true),
+            &self.locate(path)?,
+        )?)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -167,11 +174,11 @@ impl Disk for OsDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        unlink(self.locate(path)?)?;
+        unlink(c_path(&self.locate(path)?)?)?;
         let above = path.ancestors().skip(1);
         for folder in above.take_while(|folder| !folder.as_os_str().is_empty()) {
             // Fails if something is left in it.
-            if rmdir(self.root.join(folder)).is_err() {
+            if rmdir(c_path(&self.root.join(folder))?).is_err() {
                 break;
             }
         }
@@ -204,7 +211,7 @@ impl Disk for OsDisk {
     }
 
     fn space(&self) -> io::Result<Space> {
-        let space = statvfs(&self.root)?;
+        let space = statvfs(c_path(&self.root)?)?;
         let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
         Ok(Space {
             free: bytes(space.f_bavail),
@@ -216,7 +223,7 @@ impl Disk for OsDisk {
         let mut claim = self.claim_state();
         let is_same = self.check_mounted(claim.is_mounted).and_then(|_| {
             let (id, _) = claim.marker.as_ref().ok_or_else(|| gone("not claimed"))?;
-            let marker = File::open(self.root.join(MARKER))?;
+            let marker = open_own(OpenOptions::new().read(true), &self.root.join(MARKER))?;
             match id_of(&read_marker(&marker)?) {
                 Some(found) if found == *id => Ok(()),
                 _ => Err(gone("the disk was replaced")),
@@ -232,7 +239,7 @@ impl Disk for OsDisk {
         drop(claim);
         // The flags of the file system don't tell: Linux may have found an error on it, and refuse to write
         // to what is still mounted for writing.
-        let marker = OpenOptions::new().write(true).open(self.root.join(MARKER));
+        let marker = open_own(OpenOptions::new().write(true), &self.root.join(MARKER));
         marker.map(drop)
     }
 
@@ -242,7 +249,7 @@ impl Disk for OsDisk {
         claim.marker = None;
         let path = self.root.join(MARKER);
         // Read only: a file that is open for writing would keep the file system from being remounted so.
-        let file = match File::open(&path) {
+        let file = match open_own(OpenOptions::new().read(true), &path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 File::create_new(&path)?;
                 File::open(&path)?
@@ -302,9 +309,9 @@ fn list_folder(
 }
 
 fn modified(metadata: &fs::Metadata) -> WallMillis {
-    let since_1970 = metadata.modified().ok();
-    let since_1970 = since_1970.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    since_1970.map_or(0, |since| since.as_millis() as WallMillis)
+    let seconds = WallMillis::try_from(metadata.mtime()).unwrap_or_default();
+    let ms = metadata.mtime_nsec() as WallMillis / 1_000_000;
+    seconds.saturating_mul(1_000).saturating_add(ms)
 }
 
 fn is_harmless(error: &io::Error) -> bool {
@@ -322,9 +329,14 @@ fn read_marker(file: &File) -> io::Result<String> {
     Ok(text.unwrap_or_default().to_owned())
 }
 
+/// The id and the process in a marker.
+fn fields_of(marker: &str) -> Option<(&str, &str)> {
+    marker.strip_suffix('\n')?.split_once(' ')
+}
+
 /// The id in a marker.
 fn id_of(marker: &str) -> Option<u64> {
-    u64::from_str_radix(marker.split_whitespace().next()?, 16).ok()
+    u64::from_str_radix(fields_of(marker)?.0, 16).ok()
 }
 
 /// An id that no other disk has: the seed of std's hash maps is random.
@@ -337,7 +349,7 @@ fn gone(why: &'static str) -> io::Error {
 }
 
 fn in_use(root: &Path, marker: &str) -> io::Error {
-    let process = marker.split_whitespace().nth(1).unwrap_or("another");
+    let process = fields_of(marker).map_or("another", |(_, process)| process);
     let text = format!("process {process} is recording in {}", root.display());
     io::Error::new(ErrorKind::ResourceBusy, text)
 }
@@ -348,7 +360,7 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        match renameat_with(CWD, c_path(from)?, CWD, c_path(to)?, RenameFlags::NOREPLACE) {
             // File systems and kernels without this.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
             other => return Ok(other?),
@@ -358,7 +370,12 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     if fs::symlink_metadata(to).is_ok() {
         return Err(ErrorKind::AlreadyExists.into());
     }
-    Ok(rustix::fs::rename(from, to)?)
+    fs::rename(from, to)
+}
+
+/// A path for a system call. rustix's own conversions are a copy of their code for each call.
+fn c_path(path: &Path) -> io::Result<CString> {
+    Ok(CString::new(path.as_os_str().as_bytes())?)
 }
 
 /// Makes the entries of the folder in which a file lies durable.
@@ -374,19 +391,39 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// Opens a file, but doesn't follow a link, or wait for the other end of a pipe: others may have put
+/// anything in place of a file of ours.
+fn open_own(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    use rustix::fs::OFlags;
+
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    options.custom_flags(flags.bits() as i32).open(path)
+}
+
 /// A file of an [`OsDisk`].
-struct OsFile(File);
+struct OsFile {
+    file: File,
+    /// Whether the file system counts the names of files.
+    has_links: bool,
+}
+
+impl OsFile {
+    fn boxed(file: File) -> io::Result<Box<dyn DiskFile>> {
+        let has_links = file.metadata()?.nlink() > 0;
+        Ok(Box::new(OsFile { file, has_links }))
+    }
+}
 
 impl DiskFile for OsFile {
     fn write_at(&mut self, offset: u64, slices: &[IoSlice<'_>]) -> io::Result<()> {
-        let mut done = write_vectored_at(&self.0, offset, slices)?;
+        let mut done = write_vectored_at(&self.file, offset, slices)?;
         let mut offset = offset + done as u64;
         // What was left over: nearly always nothing.
         for slice in slices {
             let skipped = done.min(slice.len());
             done -= skipped;
             let rest = slice.get(skipped..).unwrap_or_default();
-            self.0.write_all_at(rest, offset)?;
+            self.file.write_all_at(rest, offset)?;
             offset += rest.len() as u64;
         }
         Ok(())
@@ -394,7 +431,7 @@ impl DiskFile for OsFile {
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            match self.0.read_at(buffer, offset) {
+            match self.file.read_at(buffer, offset) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 other => return other,
             }
@@ -402,23 +439,29 @@ impl DiskFile for OsFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn allocate(&mut self, len: u64) -> io::Result<()> {
-        allocate(&self.0, len)
+        allocate(&self.file, len)
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn is_removed(&self) -> bool {
+        let metadata = self.file.metadata();
+        self.has_links && metadata.is_ok_and(|metadata| metadata.nlink() == 0)
     }
 
     fn set_modified(&mut self, to: WallMillis) -> io::Result<()> {
-        self.0.set_modified(UNIX_EPOCH + Duration::from_millis(to))
+        self.file
+            .set_modified(UNIX_EPOCH + Duration::from_millis(to))
     }
 }
 

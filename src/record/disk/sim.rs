@@ -45,6 +45,8 @@ pub struct Counts {
 pub struct Faults {
     /// The size of the disk in bytes, if it is limited: `ENOSPC` beyond.
     pub capacity: Option<u64>,
+    /// Every write fails with `ENOSPC`, whatever space there seems to be, as beyond a quota.
+    pub is_refusing: bool,
     /// Every change fails with `EROFS`.
     pub is_read_only: bool,
     /// Every write fails with `EIO`.
@@ -53,7 +55,7 @@ pub struct Faults {
     pub is_sync_failing: bool,
     /// Nothing is there: `ENOENT` by name, `EIO` for open files.
     pub is_gone: bool,
-    /// Writes take only so many bytes of each slice's end away: a write fails after this many bytes.
+    /// Only so many bytes are written; then the write fails with `EIO`, as all later ones do.
     pub fails_after: Option<u64>,
 }
 
@@ -339,6 +341,9 @@ impl DiskFile for SimFile {
         if state.faults.is_failing {
             return Err(Errno::IO.into());
         }
+        if state.faults.is_refusing {
+            return Err(Errno::NOSPC.into());
+        }
         let mut written = slices
             .iter()
             .flat_map(|slice| slice.iter().copied())
@@ -404,6 +409,11 @@ impl DiskFile for SimFile {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.state()?.files[self.number].bytes.len() as u64)
+    }
+
+    fn is_removed(&self) -> bool {
+        let state = self.disk.state();
+        !state.entries.values().any(|number| *number == self.number)
     }
 
     fn set_modified(&mut self, to: WallMillis) -> io::Result<()> {

@@ -90,7 +90,7 @@ pub(super) fn write(file: &mut dyn DiskFile, head: &Head, end: u64, last: &Mark)
     let mut end_of_next = end;
     let mut next = keyframes;
     while next > 0 {
-        // The next ones before those that were written, the last one first.
+        // Those that precede what is written already, the last one first.
         let mut some = Vec::with_capacity(AT_ONCE);
         let mut backward = Backward::new(file, end_of_next);
         while some.len() < AT_ONCE && next > 0 {

@@ -60,7 +60,7 @@ pub struct Mark {
     pub has_audio: bool,
     /// Whether there has been video in the file so far.
     pub has_video: bool,
-    /// When its first frame was due, in ms since 1970.
+    /// When its first frame arrived, in ms since 1970.
     pub wall: WallMillis,
     /// The timestamp of its keyframe, else of its first frame, in ms from the beginning of the file.
     pub time: u64,

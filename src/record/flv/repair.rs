@@ -1,9 +1,8 @@
 //! The repair of a file that wasn't closed, because power failed, the program was killed, or the disk was
 //! full.
 //!
-//! What the last sync covers is there. How far that goes says the mark of a later fragment. Of what was
-//! written since then, any part may be missing: there, fragments count as long as their checksums are
-//! right.
+//! What the last sync covers is there, and the marks of later fragments say how far that goes. Of what was
+//! written after it, any part may be missing: there, fragments count as long as their checksums are right.
 
 use std::io;
 use std::path::Path;
@@ -18,16 +17,16 @@ use crate::record::part::{self, Repaired};
 
 /// Closes the file `part` with everything in it that is whole, and renames it `path`. If that fails or is
 /// interrupted, it can be done again. `AlreadyExists` if that name is taken: the file is closed, and
-/// another name will do.
+/// another name will do. `InvalidData` if it isn't a recording; it is left as it is.
 pub fn repair(disk: &dyn Disk, part: &Path, path: &Path) -> io::Result<Repaired> {
     part::repair(disk, part, path, repair_file)
 }
 
 /// Closes a file with everything in it that is whole; `None` if that is nothing. A file that is closed
-/// stays as it is.
+/// stays as it is. `InvalidData` if the file isn't a recording.
 pub fn repair_file(file: &mut dyn DiskFile) -> io::Result<Option<Extent>> {
     let Some((head, checksum)) = Head::read(file)? else {
-        return Ok(None);
+        return part::without_head(file, b"FLV\x01");
     };
     let walk = Walk::new(file, head.len, checksum);
     let Some(Whole { last, extent }) = whole(walk)? else {

@@ -33,8 +33,6 @@ pub struct FlvWriter {
     head: Head,
     /// The last fragment.
     last: Mark,
-    /// Whether messages were lost since the last fragment.
-    has_gap: bool,
     /// The timestamp that is 0 in the file.
     base: u32,
     /// The version of the headers that precede the next fragment unless messages are lost.
@@ -53,8 +51,8 @@ impl FlvWriter {
     /// that name is for the caller to check.
     ///
     /// `aside` bytes are set aside for it.
-    /// `expected_duration` in ms is for how long there is room in the index of keyframes; after that there is one for
-    /// every second keyframe, and so on.
+    /// The index of keyframes has room for `expected_duration`, in ms. If the file gets longer, it has only every
+    /// second keyframe, or every third one, and so on.
     pub fn begin(
         disk: &dyn Disk,
         path: &Path,
@@ -80,7 +78,6 @@ impl FlvWriter {
             part,
             head,
             last: Mark::default(),
-            has_gap: false,
             base: first.wrapping_add_signed(earliest.min().unwrap_or(0)),
             preamble_version: None,
             checksum: head.checksum(&bytes),
@@ -105,8 +102,8 @@ impl FlvWriter {
 
     /// Appends a cut as one fragment. `wall` is when its first frame arrived. `source` copies the messages.
     ///
-    /// After an error the cut can't be appended again. After an error of the disk, this file should be
-    /// closed, or [repaired](super::repair) later.
+    /// After an error nothing of the cut is in the file. After an error of the disk it can be appended again, here or
+    /// to another file.
     pub fn append(
         &mut self,
         cut: &mut Cut,
@@ -114,12 +111,11 @@ impl FlvWriter {
         source: &mut Source<'_>,
         staging: &mut Staging,
     ) -> Result<(), AppendError> {
-        self.has_gap |= cut.missed > 0;
+        self.part.has_gap |= cut.missed > 0;
         if cut.samples.is_empty() {
             return Ok(());
         }
-        self.part.cut_rest()?;
-        self.part.has_rest = true;
+        self.part.begin_fragment()?;
         let mut fragment = Fragment::new(self, wall, staging);
         let written = fragment.write(cut, source);
         let Fragment {
@@ -128,31 +124,20 @@ impl FlvWriter {
             metadata,
             ..
         } = fragment;
-        staging.release();
-        match written {
-            Ok((len, checksum)) => {
-                self.part.has_rest = false;
-                self.has_gap = false;
-                self.checksum = checksum;
-                self.preamble_version = Some(cut.preamble.version());
-                self.paces = paces;
-                self.metadata = metadata;
-                self.last = mark;
-                let extent = &mut self.part.extent;
-                extent.gap = extent.gap_before(mark.wall, mark.time, cut.speed, mark.follows_gap);
-                extent.len = len;
-                extent.to = mark.wall_end();
-                extent.duration = mark.end;
-                extent.fragments += 1;
-                Ok(())
-            }
-            Err(error) => {
-                self.has_gap = true;
-                // If this fails, it is done before the next fragment, or by a repair.
-                let _ = self.part.cut_rest();
-                Err(error)
-            }
-        }
+        self.part.end_fragment(staging, written.as_ref().err());
+        let (len, checksum) = written?;
+        self.checksum = checksum;
+        self.preamble_version = Some(cut.preamble.version());
+        self.paces = paces;
+        self.metadata = metadata;
+        self.last = mark;
+        let extent = &mut self.part.extent;
+        extent.gap = extent.gap_before(mark.wall, mark.time, cut.speed, mark.follows_gap);
+        extent.len = len;
+        extent.to = mark.wall_end();
+        extent.duration = mark.end;
+        extent.fragments += 1;
+        Ok(())
     }
 
     /// Returns when everything that was appended is on the disk. After an error nobody knows what is: begin
@@ -230,7 +215,7 @@ impl<'w> Fragment<'w> {
             paces: writer.paces,
             metadata: writer.metadata,
             mark: Mark {
-                follows_gap: writer.has_gap,
+                follows_gap: writer.part.has_gap,
                 has_audio: writer.last.has_audio,
                 has_video: writer.last.has_video,
                 wall,

@@ -198,6 +198,31 @@ fn the_oldest_files_go_one_by_one_until_there_is_room() {
 }
 
 #[test]
+fn files_dont_go_in_vain_while_the_space_of_those_before_isnt_free_yet() {
+    let mut bench = Bench::new(32 * GB, Limits::default());
+    for minute in 0..20 {
+        bench
+            .disk
+            .put(closed(minute), GB, TODAY + (minute + 1) * MINUTE);
+    }
+    bench.disk.inside().others = 12 * GB - 500_000_000;
+    bench.disk.inside().are_held = true;
+    let said = bench.pass(50_000);
+    assert_eq!(said.len(), 3, "{said:?}");
+    // They can't all be held for good.
+    let said = bench.pass(60_000);
+    assert_eq!(said.len(), 2, "{said:?}");
+    {
+        let mut inside = bench.disk.inside();
+        inside.are_held = false;
+        inside.others -= 4 * GB;
+    }
+    bench.pass(10_000);
+    assert!(bench.catalog().condition.take_room(GB));
+    assert_eq!(bench.disk.inside().files.len(), 16);
+}
+
+#[test]
 fn a_full_disk_is_used_again_when_others_have_made_room() {
     let mut bench = Bench::new(32 * GB, Limits::default());
     bench.disk.put("others.bin", GB, TODAY);

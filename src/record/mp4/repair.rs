@@ -1,20 +1,19 @@
 //! The repair of a file that wasn't closed, because power failed, the program was killed, or the disk was
 //! full.
 //!
-//! What the last sync covers is there. How far that goes says the note of a fragment behind it. Of what
-//! was written later, any part may be missing: there, fragments count as long as their checksums are
-//! right.
+//! What the last sync covers is there, and the notes of later fragments say how far that goes. Of what was
+//! written after it, any part may be missing: there, fragments count as long as their checksums are right.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use super::close::close;
 use super::index::may_have_gaps;
-use super::reader::{Fragment, Fragments, read_exactly, read_head, read_moof, read_up_to};
+use super::reader::{Fragment, Fragments, read_exactly, read_head, read_moof};
 use super::{LINK_AT, Link};
+use crate::media::mp4::FILE_TYPE;
 use crate::media::mp4::note::{CHECKSUM_LEN, Checksum};
 use crate::media::mp4::read::{BoxHeader, FileHead};
-use crate::media::mp4::{FILE_TYPE, FILE_TYPE_LEN};
 use crate::record::disk::{Disk, DiskFile};
 use crate::record::extent::{Extent, Gap};
 use crate::record::part::{self, Repaired};
@@ -33,13 +32,7 @@ pub fn repair(disk: &dyn Disk, part: &Path, path: &Path) -> io::Result<Repaired>
 /// file isn't a recording.
 pub fn repair_file(file: &mut dyn DiskFile) -> io::Result<Option<Extent>> {
     let Some(head) = read_head(file)? else {
-        let mut start = [0; FILE_TYPE_LEN];
-        read_up_to(file, 0, &mut start)?;
-        // Zeros: power failed before the beginning was on the disk.
-        return match start == *FILE_TYPE || start == [0; FILE_TYPE_LEN] {
-            true => Ok(None),
-            false => Err(ErrorKind::InvalidData.into()),
-        };
+        return part::without_head(file, FILE_TYPE);
     };
     if let Some(extent) = closed(file, &head)? {
         return Ok(Some(extent));
@@ -101,13 +94,14 @@ pub fn closed(file: &dyn DiskFile, head: &FileHead) -> io::Result<Option<Extent>
 fn whole_until(file: &dyn DiskFile, head: &FileHead) -> io::Result<u64> {
     let len = file.len()?;
     let mut fragments = Fragments::new(head, len);
-    let (mut synced, mut time) = (head.len, 0);
+    let (mut synced, mut wall) = (head.len, 0);
     while let Some(Fragment { offset, note }) = fragments.next(file)? {
-        if note.synced_to > offset || note.time < time {
+        // Within a file, time doesn't go back: what older files left behind says nothing of this one.
+        if note.synced_to > offset || note.wall < wall {
             break;
         }
         synced = synced.max(note.synced_to);
-        time = note.time;
+        wall = note.wall;
     }
     let mut fragments = Fragments::new(head, len);
     let mut whole = head.len;

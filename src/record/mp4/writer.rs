@@ -21,8 +21,6 @@ use crate::record::staging::Staging;
 /// [repaired](super::repair).
 pub struct Mp4Writer {
     part: Part,
-    /// Whether messages were lost since the last fragment.
-    has_gap: bool,
     /// The decode time in ms that is 0 in the file.
     zero: Option<u64>,
     has_video: bool,
@@ -54,7 +52,6 @@ impl Mp4Writer {
         let audio = presentation.audio.as_ref();
         Ok(Mp4Writer {
             part,
-            has_gap: false,
             zero: None,
             has_video: presentation.video.is_some(),
             audio_rate: audio.map_or(0, |audio| audio.sample_rate.into()),
@@ -77,8 +74,8 @@ impl Mp4Writer {
     /// in which they lie in the file, video first, and samples of other tracks than those of the file
     /// are dropped. `source` copies them.
     ///
-    /// After an error the cut can't be appended again. After an error of the disk, this file should be
-    /// closed, or [repaired](super::repair) later.
+    /// After an error nothing of the cut is in the file. After an error of the disk it can be appended again, here or
+    /// to another file.
     pub fn append(
         &mut self,
         cut: &mut Cut,
@@ -86,7 +83,7 @@ impl Mp4Writer {
         source: &mut Source<'_>,
         staging: &mut Staging,
     ) -> Result<(), AppendError> {
-        self.has_gap |= cut.missed > 0;
+        self.part.has_gap |= cut.missed > 0;
         let (has_video, has_audio) = (self.has_video, self.audio_rate > 0);
         cut.samples.retain(|sample| match sample.kind {
             Kind::Video => has_video,
@@ -97,25 +94,14 @@ impl Mp4Writer {
             return Ok(());
         }
         let audio_at = cut.put_video_first();
-        self.part.cut_rest()?;
+        self.part.begin_fragment()?;
         let note = self.lay_out(cut, audio_at, wall)?;
         let written = self.write(&note, &cut.samples, source, staging);
-        staging.release();
-        match written {
-            Ok(checksum) => {
-                self.checksum = checksum;
-                self.has_gap = false;
-                self.part.extent.add(&note);
-                self.part.extent.len += u64::from(note.len);
-                Ok(())
-            }
-            Err(error) => {
-                self.has_gap = true;
-                // If this fails, it is done before the next fragment, or by a repair.
-                let _ = self.part.cut_rest();
-                Err(error)
-            }
-        }
+        self.part.end_fragment(staging, written.as_ref().err());
+        self.checksum = written?;
+        self.part.extent.add(&note);
+        self.part.extent.len += u64::from(note.len);
+        Ok(())
     }
 
     /// Writes the beginning of a fragment into `head`, and returns its note.
@@ -150,7 +136,7 @@ impl Mp4Writer {
                 .samples
                 .first()
                 .is_some_and(|first| first.is_sync || first.kind != Kind::Video),
-            has_gap: self.has_gap,
+            has_gap: self.part.has_gap,
             speed: cut.speed,
             synced_to: self.part.synced_to,
             zero: zero as u32,
@@ -169,7 +155,6 @@ impl Mp4Writer {
     ) -> Result<Link, AppendError> {
         let file = self.part.file.as_mut();
         let mut offset = self.part.extent.len;
-        self.part.has_rest = true;
         let mut checksum = Checksum::default();
         checksum.add(&self.checksum);
         checksum.add(self.head.get(..note.moof_len as usize).unwrap_or_default());
@@ -197,7 +182,6 @@ impl Mp4Writer {
         let checksum = checksum.bytes();
         staging.push(file, &mut offset, &checksum)?;
         staging.flush(file, &mut offset)?;
-        self.part.has_rest = false;
         Ok(checksum)
     }
 

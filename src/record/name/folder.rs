@@ -109,7 +109,7 @@ fn is_harmless(c: char) -> bool {
         | '\u{AC00}'..='\u{D7A3}')
 }
 
-/// Whether files are found by this extension.
+/// Whether the names of recorded files end with this extension.
 fn is_extension(text: &str) -> bool {
     ["mp4", "flv", "part"].contains(&text)
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{Body, Recordings};
-use crate::media::mp4::read::FileHead;
+use crate::media::mp4::read::{FileHead, InitMoov};
 use crate::media::mp4::{FILE_TYPE_LEN, MDAT_HEADER_LEN};
 use crate::record::catalog::File;
 use crate::record::disk::DiskFile;
@@ -70,14 +70,22 @@ impl FileBody {
         Ok(FileBody { file, entry, len })
     }
 
-    /// Returns the fragments of an MP4 file. One that is closed isn't read at its beginning.
-    pub(super) fn only_fragments(&self) -> io::Result<Fragments> {
-        if !self.entry.is_open {
-            if let Some(Summary { first, last, .. }) = Summary::read(&*self.file, self.len, None)? {
-                return Fragments::of_closed(&*self.file, first.offset, last.end());
+    /// Returns the fragments of an MP4 file, and its tracks unless they are those of the file `before`. One that is
+    /// closed and has the same tracks isn't read at its beginning.
+    pub(super) fn fragments_after(
+        &self,
+        before: Option<&InitMoov>,
+    ) -> io::Result<(Option<InitMoov>, Fragments)> {
+        if before.is_some() && !self.entry.is_open {
+            let summary = Summary::read(&*self.file, self.len, before)?;
+            if let Some(Summary { first, last, .. }) = summary {
+                let fragments = Fragments::of_closed(&*self.file, first.offset, last.end())?;
+                return Ok((None, fragments));
             }
         }
-        Ok(self.fragments()?.1)
+        let (head, fragments) = self.fragments()?;
+        let tracks = Some(head.init).filter(|tracks| before != Some(tracks));
+        Ok((tracks, fragments))
     }
 
     /// Reads what precedes the fragments of an MP4 file, and returns it with these.
@@ -101,6 +109,10 @@ impl Body for FileBody {
         let buffer = up_to(self.len, offset, buffer);
         if buffer.is_empty() {
             return Ok(0);
+        }
+        // The space of a file that had to go isn't free before it is closed.
+        if self.file.is_removed() {
+            return Err(io::ErrorKind::NotFound.into());
         }
         let read = self.file.read_at(offset, buffer)?;
         if read == 0 {

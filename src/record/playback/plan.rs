@@ -33,7 +33,7 @@ pub const MAX_SPAN: WallMillis = 24 * 3_600_000;
 pub const MAX_FILES: usize = 256;
 
 /// Less than this between two files, or between two clocks, comes from the network, and isn't a gap, in ms.
-const JITTER: WallMillis = 1_000;
+pub(super) const JITTER: WallMillis = 1_000;
 
 /// A fragment that begins less than this before the end isn't part of a span any more, in ms. Otherwise the
 /// span up to the end of what was recorded so far would become longer when the next fragment is there,
@@ -118,6 +118,7 @@ pub fn plan(
     };
     let (mut name, mut last) = (None, None);
     let mut longest = 0;
+    let mut failed = None;
     while let Some(entry) = recordings.file_after(stream, [from, to], name) {
         name = Some(entry.name);
         let count = plan.parts.len();
@@ -127,24 +128,23 @@ pub fn plan(
                 _ => break,
             }
         }
-        let Some(file) = FileBody::open(recordings, stream, entry.name)? else {
-            continue; // deleted meanwhile
+        let tracks = (count > 0).then_some(&plan.init);
+        let (file, init, found) = match examine(recordings, stream, entry.name, [from, to], tracks)
+        {
+            Ok(Some(examined)) => examined,
+            Ok(None) => continue,
+            Err(error) => {
+                // What the others have can be played.
+                failed.get_or_insert(error);
+                continue;
+            }
         };
-        let mut found = None;
-        if count > 0 {
-            found = whole(&file, &plan.init, from, to)?;
-        }
-        if found.is_none() {
-            let (head, fragments) = file.fragments()?;
-            if count > 0 && plan.init != head.init {
+        if let Some(init) = init {
+            if count > 0 && plan.init != init {
                 break;
             }
-            plan.init = head.init;
-            found = find(&*file.file, fragments, from, to, count > 0)?;
+            plan.init = init;
         }
-        let Some(found) = found else {
-            continue;
-        };
         if count == MAX_FILES {
             return Err(NoPlan::TooManyFiles);
         }
@@ -159,10 +159,34 @@ pub fn plan(
         plan.add(&file, &found, last);
         last = Some(found.last.note);
     }
-    match plan.parts.len() {
-        0 => Err(NoPlan::Nothing),
+    match (plan.parts.len(), failed) {
+        (0, None) => Err(NoPlan::Nothing),
+        (0, Some(error)) => Err(NoPlan::Disk(error)),
         _ => Ok(plan),
     }
+}
+
+/// Opens a file, and finds what it has of a span. `None` if that is nothing, or the file was deleted meanwhile.
+/// `before`: the tracks of the files before. The tracks of this one are returned unless they are known to
+/// be the same.
+fn examine(
+    recordings: &Recordings,
+    stream: &StreamKey,
+    name: FileName,
+    [from, to]: [WallMillis; 2],
+    before: Option<&InitMoov>,
+) -> io::Result<Option<(FileBody, Option<InitMoov>, Summary)>> {
+    let Some(file) = FileBody::open(recordings, stream, name)? else {
+        return Ok(None);
+    };
+    if let Some(tracks) = before {
+        if let Some(found) = whole(&file, tracks, from, to)? {
+            return Ok(Some((file, None, found)));
+        }
+    }
+    let (head, fragments) = file.fragments()?;
+    let found = find(&*file.file, fragments, from, to, before.is_some())?;
+    Ok(found.map(|found| (file, Some(head.init), found)))
 }
 
 /// The number of bytes that a span occupies besides its parts: the tracks twice, a `moof`, and a piece of

@@ -64,11 +64,12 @@ impl Tally {
         self.is_in_gap = false;
     }
 
-    /// Notes that messages won't be in any file. Returns whether a gap begins.
-    pub(super) fn begin_gap(&mut self) -> bool {
-        let is_new = !std::mem::replace(&mut self.is_in_gap, true);
-        self.report.gaps += u64::from(is_new);
-        is_new
+    /// Notes that messages won't be in any file, which is a gap that ends with the next fragment.
+    pub(super) fn begin_gap(&mut self, key: &StreamKey) {
+        if !std::mem::replace(&mut self.is_in_gap, true) {
+            self.report.gaps += 1;
+            log::warn!("{key}: a gap in the recording: the disk was too slow, or has failed");
+        }
     }
 
     /// Counts messages that aren't in any file.
@@ -93,9 +94,4 @@ impl Tally {
             );
         }
     }
-}
-
-/// Logs that the disk was too slow.
-pub(super) fn warn_of_gap(key: &StreamKey) {
-    log::warn!("{key}: a gap in the recording: the disk is too slow for the memory that there is");
 }

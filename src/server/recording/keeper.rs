@@ -38,6 +38,7 @@ pub(super) fn run(store: &Arc<Store>, server: &Weak<Shared>) {
             return;
         };
         let next = keeper.step(shared.now(), wall_clock::now(), &mut log);
+        store.note_look();
         let left = Duration::from_millis(next.saturating_sub(shared.now()));
         drop(shared);
         store.await_call(left.clamp(PAUSES.0, PAUSES.1));

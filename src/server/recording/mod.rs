@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use super::{Shared, millis, thread, wall_clock};
 use crate::config::{Record, RecordFormat};
 use crate::live::cut::Form;
+use crate::live::signal::Signal;
 use crate::live::{Millis, lock};
 use crate::record::disk::os::OsDisk;
 use crate::record::playback;
@@ -40,6 +41,8 @@ pub(super) struct Recordings {
     /// What can be played of them; `None` without a folder.
     library: Option<playback::Recordings>,
     running: Mutex<Vec<Arc<Running>>>,
+    /// Notified when one of them has ended.
+    ended: Signal,
 }
 
 impl Recordings {
@@ -65,13 +68,15 @@ impl Recordings {
             }),
             store,
             running: Mutex::default(),
+            ended: Signal::default(),
         })
     }
 
     /// Fails if another process, or another server of this one, records in the same folder. Whatever else
-    /// is wrong with the disk may end: that is the keeper's.
+    /// is wrong with the disk is left to the keeper, since it may end.
     pub(super) fn claim(&self) -> io::Result<()> {
-        /// The time for a server that is just ending to leave the folder, in ticks.
+        /// The time for a server that is just ending to leave the folder, in ticks: nothing tells when another
+        /// process does.
         const PATIENCE: u32 = 100;
         const TICK: Duration = Duration::from_millis(10);
 
@@ -120,10 +125,11 @@ impl Recordings {
         let store = self.store.as_ref().ok_or(StartRefused::NoFolder)?;
         let stream = shared.table.find(key).filter(|stream| stream.is_live());
         let stream = stream.ok_or(StartRefused::NotLive)?;
+        let mut running = lock(&self.running);
+        // Looked at under the lock, so that the end of the server misses none.
         if shared.is_stopping() {
             return Err(StartRefused::Stopping);
         }
-        let mut running = lock(&self.running);
         if let Some(same) = running.iter().find(|running| running.is_of(&stream)) {
             if why == Why::Record {
                 same.ask_for_a_new_file();
@@ -171,6 +177,12 @@ impl Recordings {
         Some(newest.report())
     }
 
+    /// The same as [`disk`](Self::disk), after the first look at it, or after the timeout.
+    pub(super) fn await_disk(&self, timeout: Duration) -> Option<DiskReport> {
+        self.store.as_ref()?.await_look(timeout);
+        self.disk()
+    }
+
     /// The figures of the disk; `None` if nothing can be recorded.
     pub(super) fn disk(&self) -> Option<DiskReport> {
         Some(self.store.as_ref()?.catalog().report())
@@ -182,19 +194,17 @@ impl Recordings {
             // Ends the keeper.
             store.call_keeper();
         }
-        const TICK: Duration = Duration::from_millis(10);
-
         let deadline = Instant::now() + PATIENCE;
-        loop {
-            let running = lock(&self.running).clone();
-            if running.is_empty() {
-                return;
+        let mut running = lock(&self.running);
+        running.iter().for_each(|running| running.ask_to_stop());
+        while !running.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let count = running.len();
+                drop(running);
+                return log::warn!("{count} recordings couldn't be closed in time");
             }
-            if Instant::now() >= deadline {
-                return log::warn!("{} recordings couldn't be closed in time", running.len());
-            }
-            running.iter().for_each(|running| running.ask_to_stop());
-            std::thread::sleep(TICK);
+            running = self.ended.wait(running, left);
         }
     }
 }
@@ -206,5 +216,6 @@ impl Drop for Listed<'_> {
     fn drop(&mut self) {
         let Listed(recordings, own) = self;
         lock(&recordings.running).retain(|other| !Arc::ptr_eq(other, own));
+        recordings.ended.notify();
     }
 }

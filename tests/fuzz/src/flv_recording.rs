@@ -59,6 +59,10 @@ impl DiskFile for Memory {
         Ok(self.0.lock().unwrap().len() as u64)
     }
 
+    fn is_removed(&self) -> bool {
+        false
+    }
+
     fn set_modified(&mut self, _to: WallMillis) -> io::Result<()> {
         Ok(())
     }

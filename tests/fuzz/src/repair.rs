@@ -119,6 +119,10 @@ impl DiskFile for MemoryFile {
         Ok(self.0.len() as u64)
     }
 
+    fn is_removed(&self) -> bool {
+        false
+    }
+
     fn set_modified(&mut self, _: WallMillis) -> io::Result<()> {
         Ok(())
     }

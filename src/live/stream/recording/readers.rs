@@ -7,8 +7,8 @@ use crate::live::{Millis, When};
 /// The interval at which the messages to be kept are determined, in ms.
 const INTERVAL: Millis = 500;
 
-/// After a request for the last seconds, as much is kept for this long, in ms: the next request will get
-/// all of it. No memory is spent on streams of which nobody asks for them.
+/// After a request for the last seconds, that many are kept for this long, in ms: the next request will get
+/// all of them. No memory is spent on streams of which nobody asks for them.
 const ASKED: Millis = 600_000;
 
 /// How much is kept then, at least and at most, in ms.

@@ -35,7 +35,7 @@ impl Shift {
     }
 
     /// Returns a time in the movie, not below 0.
-    pub(super) fn apply(&self, medium: Medium, time: u64) -> u64 {
+    pub fn apply(&self, medium: Medium, time: u64) -> u64 {
         time.saturating_add_signed(match medium {
             Medium::Video => self.video,
             Medium::Audio => self.audio,

@@ -257,3 +257,53 @@ fn a_file_system_has_space() {
     let space = folder.disk().space().unwrap();
     assert!(space.free > 0 && space.total >= space.free);
 }
+
+#[test]
+fn files_of_streams_with_many_parts_are_found() {
+    let folder = Folder::new();
+    let disk = folder.disk();
+    let deep = ["a/".repeat(255), NAME.to_owned()].concat();
+    disk.create(Path::new(&deep)).unwrap();
+    let mut found = Vec::new();
+    disk.list(&mut |file| found.push(file.path.to_owned()))
+        .unwrap();
+    assert_eq!(found, [Path::new(&deep)]);
+}
+
+#[test]
+fn neither_links_nor_pipes_are_opened() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    let folder = Folder::new();
+    let disk = folder.disk();
+    let other = folder.0.join("other");
+    fs::write(&other, "mine").unwrap();
+    fs::create_dir_all(folder.0.join("live/door")).unwrap();
+    std::os::unix::fs::symlink(&other, folder.0.join(NAME)).unwrap();
+    std::os::unix::fs::symlink(&other, folder.0.join(".brooklet")).unwrap();
+    assert!(disk.open(Path::new(NAME)).is_err());
+    assert!(disk.reopen(Path::new(NAME)).is_err());
+    assert!(disk.claim().is_err());
+    assert_eq!(fs::read(&other).unwrap(), b"mine");
+    disk.remove(Path::new(NAME)).unwrap();
+    fs::create_dir_all(folder.0.join("live/door")).unwrap();
+    let mode = Mode::RUSR | Mode::WUSR;
+    mknodat(CWD, folder.0.join(NAME), FileType::Fifo, mode, 0).unwrap();
+    // Nobody writes to it, so waiting for that would take forever.
+    let mut file = disk.open(Path::new(NAME)).unwrap();
+    assert!(file.sync().is_err());
+}
+
+#[test]
+fn an_open_file_tells_that_it_was_removed() {
+    let folder = Folder::new();
+    let disk = folder.disk();
+    let written = disk.create(Path::new(NAME)).unwrap();
+    let read = disk.open(Path::new(NAME)).unwrap();
+    assert!(!written.is_removed() && !read.is_removed());
+    disk.rename(Path::new(NAME), Path::new("live/door/b.mp4"))
+        .unwrap();
+    assert!(!written.is_removed() && !read.is_removed());
+    disk.remove(Path::new("live/door/b.mp4")).unwrap();
+    assert!(written.is_removed() && read.is_removed());
+}

@@ -1,5 +1,6 @@
 //! Damaged files.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -36,8 +37,16 @@ fn record_part() -> (Vec<u8>, Vec<Message>, u64) {
 /// Repairs a file; `None` if nothing is left.
 fn repaired(bytes: Vec<u8>) -> Option<Vec<u8>> {
     let disk = SimDisk::new();
-    disk.put(PART, bytes);
-    repair(&disk, Path::new(PART), Path::new(PATH)).unwrap();
+    disk.put(PART, bytes.clone());
+    let repaired = repair(&disk, Path::new(PART), Path::new(PATH));
+    if repaired
+        .as_ref()
+        .is_err_and(|error| error.kind() == ErrorKind::InvalidData)
+    {
+        assert!(disk.bytes(PART) == Some(bytes));
+        return None;
+    }
+    repaired.unwrap();
     assert!(!disk.exists(Path::new(PART)));
     let bytes = disk.bytes(PATH)?;
     // Once more changes nothing.
@@ -159,5 +168,20 @@ proptest! {
         disk.put(PATH, part);
         let file = disk.open(Path::new(PATH)).unwrap();
         let _ = extent(file.as_ref()).unwrap();
+    }
+}
+
+#[test]
+fn a_file_without_its_beginning_isnt_removed() {
+    let (bytes, _, _) = part();
+    let mut lost = bytes;
+    lost[..512].fill(0);
+    lost.resize(2 << 20, 0);
+    for bytes in [lost, b"another program's".to_vec()] {
+        let disk = SimDisk::new();
+        disk.put(PART, bytes.clone());
+        let error = repair(&disk, Path::new(PART), Path::new(PATH)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        assert!(disk.bytes(PART) == Some(bytes));
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Inside {
     pub(super) total: u64,
     /// What others have written.
     pub(super) others: u64,
+    /// Whether others have all files open, so that those that are removed still take space.
+    pub(super) are_held: bool,
     pub(super) is_gone: bool,
     pub(super) is_read_only: bool,
     /// Files that can't be removed or repaired.
@@ -155,7 +157,10 @@ impl Disk for FakeDisk {
         if let Some(told) = &mut *lock(&self.on_remove) {
             told(&inside, path);
         }
-        inside.set(path, None);
+        let removed = inside.set(path, None).unwrap_or_default();
+        if inside.are_held {
+            inside.others += removed.len;
+        }
         Ok(())
     }
 

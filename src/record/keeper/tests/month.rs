@@ -221,6 +221,13 @@ impl Site {
         drop(inside);
     }
 
+    fn pass_minutes(&mut self, minutes: u64) {
+        let end = self.time + minutes * MINUTE;
+        while self.time < end {
+            self.pass();
+        }
+    }
+
     /// Writes one fragment of a stream.
     fn record(&mut self, at: usize) {
         let wall = self.time - self.behind;
@@ -453,4 +460,32 @@ fn a_month_below_a_cap() {
         free: None,
     };
     days(30, limits, true, 3);
+}
+
+#[test]
+fn a_disk_that_others_fill_is_full_until_they_leave() {
+    let mut site = Site::new(Limits::default(), true, 4);
+    for _ in 0..3 {
+        site.pass_minutes(180);
+        // They take what recordings leave, until removing all of these wouldn't help.
+        for _ in 0..60 {
+            let mut inside = site.disk.inside();
+            inside.others += inside.free().saturating_sub(GB);
+            drop(inside);
+            site.pass_minutes(1);
+        }
+        assert_eq!(site.states.last(), Some(&DiskState::Full));
+        let figures = |site: &Site| {
+            let written: u64 = site.cameras.iter().map(|camera| camera.bytes).sum();
+            (site.removed, site.disk.inside().files.len(), written)
+        };
+        let before = figures(&site);
+        site.pass_minutes(60);
+        assert_eq!(figures(&site), before);
+        site.disk.inside().others = 0;
+        site.pass_minutes(10);
+        assert_eq!(site.states.last(), Some(&DiskState::Fine));
+        assert!(figures(&site).2 > before.2);
+        site.check_list();
+    }
 }

@@ -367,6 +367,36 @@ fn what_another_file_left_behind_is_not_taken_for_fragments() {
 }
 
 #[test]
+fn what_another_file_left_behind_does_not_say_what_was_synced() {
+    // Fragments of the same lengths, of which the last one says that those before it were synced.
+    let record_at = |wall: u64| {
+        let disk = SimDisk::new();
+        let mut script = Script::new(10);
+        let path = Path::new(NAME);
+        let mut writer = Mp4Writer::begin(&disk, path, &presentation(), wall, 0).unwrap();
+        let ends = [0, 1, 2, 3].map(|number| {
+            if number == 3 {
+                writer.sync().unwrap();
+            }
+            let (mut cut, wall) = (script.cut(), wall + number * 200);
+            script
+                .append_at(&mut writer, &mut cut, wall, usize::MAX)
+                .unwrap();
+            writer.extent().len as usize
+        });
+        (disk, ends)
+    };
+    let (old, _) = record_at(WALL);
+    let (new, ends) = record_at(WALL + 3_600_000);
+    let old = old.bytes(part()).unwrap();
+    let mut bytes = new.bytes(part()).unwrap();
+    bytes[ends[1] - 10] ^= 1;
+    new.put(part(), [&bytes[..ends[1]], &old[ends[1]..]].concat());
+    let (_, read) = repaired(&new).unwrap();
+    assert_eq!(read.notes, 1);
+}
+
+#[test]
 fn a_closed_file_that_has_lost_its_end_is_closed_again() {
     let disk = SimDisk::new();
     let mut script = Script::new(11);
@@ -420,6 +450,25 @@ fn a_file_of_another_program_is_left_as_it_is() {
     // What a power cut leaves of a file that has just been begun.
     disk.put(part(), vec![0; 700]);
     assert!(repaired(&disk).is_none());
+}
+
+#[test]
+fn a_file_that_has_lost_its_beginning_isnt_removed() {
+    let disk = SimDisk::new();
+    let mut script = Script::new(12);
+    let mut writer = script.writer(&disk);
+    record(&mut script, &mut writer, 4);
+    writer.sync().unwrap();
+    let mut bytes = disk.bytes(part()).unwrap();
+    bytes.resize(2 << 20, 0);
+    for damaged in [0..512, 60..100] {
+        let mut bytes = bytes.clone();
+        bytes[damaged].fill(0);
+        disk.put(part(), bytes.clone());
+        let error = repair(&disk, &part(), Path::new(NAME)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        assert!(disk.bytes(part()) == Some(bytes));
+    }
 }
 
 #[test]

@@ -82,3 +82,16 @@ fn a_file_that_ends_early_is_an_error() {
     assert_eq!(body.read(99, &mut [0; 9]).unwrap(), 1);
     assert!(body.read(100, &mut [0; 9]).is_err());
 }
+
+#[test]
+fn a_file_that_had_to_go_is_no_longer_read() {
+    let mut recorded = Recorded::new(4);
+    recorded.record_files(&[5]);
+    let name = recorded.names()[0];
+    let mut body = recorded.body(name);
+    let read = body.read(0, &mut [0; 100]).unwrap();
+    assert_eq!(read, 100);
+    recorded.disk.remove(&path(&recorded.key, name)).unwrap();
+    let error = body.read(100, &mut [0; 100]).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::NotFound);
+}

@@ -1,5 +1,8 @@
 use super::*;
+use crate::media::mp4::note::{NOTE_LEN, Note};
+use crate::media::mp4::read::Moof;
 use crate::record::playback::playlist::{PlaylistSpan, Uris};
+use crate::record::playback::segment::{Place, SegmentBody};
 
 const URIS: Uris<'static> = Uris {
     folder: "door/",
@@ -19,20 +22,30 @@ fn playlist(recorded: &Recorded, from: WallMillis, to: WallMillis, now: WallMill
     text
 }
 
-/// The segments: the name of a file, and a range of it.
-fn segments(playlist: &str) -> Vec<(String, u64, u64)> {
-    let mut lines = playlist.lines();
-    let mut segments = Vec::new();
-    while let Some(line) = lines.next() {
-        if let Some(range) = line.strip_prefix("#EXT-X-BYTERANGE:") {
-            let (len, offset) = range.split_once('@').unwrap();
-            let uri = lines.next().unwrap();
-            let name = uri.strip_prefix("door/").unwrap();
-            let name = name.strip_suffix("?key=a").unwrap().to_owned();
-            segments.push((name, offset.parse().unwrap(), len.parse().unwrap()));
-        }
-    }
-    segments
+/// The segments: the name of a file, and a place in it.
+fn segments(playlist: &str) -> Vec<(String, Place)> {
+    let segments = playlist.lines().filter(|line| !line.starts_with('#'));
+    let segments = segments.map(|uri| {
+        let uri = uri.strip_prefix("door/").unwrap();
+        let (name, place) = uri.split_once("?segment=").unwrap();
+        let place = place.strip_suffix("&key=a").unwrap();
+        (name.to_owned(), Place::parse(place).unwrap())
+    });
+    segments.collect()
+}
+
+#[test]
+fn a_playlist_has_what_is_around_a_damaged_file() {
+    let mut recorded = Recorded::new(1);
+    recorded.record_files(&[20, 20, 20]);
+    let names = recorded.names();
+    let bad = path(&recorded.key, names[1]);
+    recorded.disk.put(bad, b"another program's".to_vec());
+    let text = playlist(&recorded, 0, u64::MAX, u64::MAX);
+    assert!(text.ends_with("#EXT-X-ENDLIST\n"), "{text}");
+    let mut listed: Vec<String> = segments(&text).into_iter().map(|file| file.0).collect();
+    listed.dedup();
+    assert_eq!(listed, [names[0].to_string(), names[2].to_string()]);
 }
 
 #[test]
@@ -47,14 +60,16 @@ fn a_playlist_lists_all_bytes_of_the_fragments() {
         let body = recorded.body(name);
         let (head, _) = body.fragments().unwrap();
         let mut at = head.len;
-        for (_, offset, len) in listed.iter().filter(|file| file.0 == name.to_string()) {
-            assert_eq!(*offset, at);
-            at += len;
+        for (_, place) in listed.iter().filter(|file| file.0 == name.to_string()) {
+            assert_eq!(place.offset, at);
+            at += place.len;
         }
         assert_eq!(Some(at), head.closed_at);
-        let map = format!("#EXT-X-MAP:URI=\"door/{name}?init&key=a\"\n#EXT-X-PROGRAM-DATE-TIME:");
-        assert_eq!(text.matches(&map).count(), 1, "{text}");
     }
+    let name = recorded.names()[0];
+    let map = format!("#EXT-X-MAP:URI=\"door/{name}?init&key=a\"\n#EXT-X-PROGRAM-DATE-TIME:");
+    assert_eq!(text.matches(&map).count(), 1, "{text}");
+    assert_eq!(text.matches("#EXT-X-MAP:").count(), 1, "{text}");
     let target: u64 = number(&text, "#EXT-X-TARGETDURATION:");
     for (seconds, ms) in durations(&text) {
         let ms = seconds * 1_000 + ms;
@@ -71,23 +86,69 @@ fn number(text: &str, tag: &str) -> u64 {
         .unwrap()
 }
 
+/// The decode times in ms of video and audio in all segments, and when they end.
+fn times(recorded: &Recorded, playlist: &str) -> [Vec<[u64; 2]>; 2] {
+    let mut times = [Vec::new(), Vec::new()];
+    for (name, place) in segments(playlist) {
+        let (name, _) = FileName::parse(&name).unwrap();
+        let mut body = SegmentBody::new(recorded.body(name), place)
+            .unwrap()
+            .unwrap();
+        let bytes = read_all(&mut body);
+        let mut random = Random(place.offset);
+        check_ranges(&mut body, &bytes, &mut random);
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let note = Note::parse(rest).unwrap();
+            let moof = Moof::parse(&rest[NOTE_LEN..]).unwrap();
+            for (run, times) in [moof.video, moof.audio].into_iter().zip(&mut times) {
+                let timescale = if run == moof.video { 1_000 } else { 48_000 };
+                if let Some(run) = run {
+                    let last = run.samples().last().unwrap();
+                    let ends = [run.decode_time, last.decode_time + u64::from(last.duration)];
+                    times.push(ends.map(|time| time * 1_000 / timescale));
+                }
+            }
+            rest = &rest[note.len as usize..];
+        }
+    }
+    times
+}
+
 #[test]
-fn gaps_and_the_borders_of_files_are_discontinuities() {
+fn times_run_on_over_files_and_gaps() {
     let mut recorded = Recorded::new(2);
     recorded.record_files(&[40, 40, 40]);
     let text = playlist(&recorded, 0, u64::MAX, u64::MAX);
-    let mut expected = 2;
-    for pair in recorded.walls.windows(2) {
-        expected += usize::from(pair[0][1] < pair[1][0]);
-    }
-    for border in [40, 80] {
-        let [before, next] = [&recorded.walls[border - 1], &recorded.walls[border]];
-        expected -= usize::from(before[1] < next[0]);
-    }
-    assert!(expected > 5);
-    assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), expected);
+    assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 0);
+    let walls = recorded.walls.windows(2);
+    let gaps = walls.filter(|pair| pair[0][1] < pair[1][0]).count();
+    assert!(gaps > 5);
     let dates = text.matches("#EXT-X-PROGRAM-DATE-TIME:").count();
-    assert_eq!(dates, expected + 1);
+    assert!(dates > gaps, "{dates} dates, {gaps} gaps");
+    for times in times(&recorded, &text) {
+        assert!(times[0][0] < 100, "begins at {} ms", times[0][0]);
+        for pair in times.windows(2) {
+            let step = pair[1][0] as i64 - pair[0][1] as i64;
+            assert!((-50..=50).contains(&step), "{pair:?}");
+        }
+    }
+}
+
+#[test]
+fn other_tracks_are_a_discontinuity() {
+    let mut recorded = Recorded::new(2);
+    recorded.record_files(&[40, 40]);
+    recorded.presentation.audio = None;
+    recorded.record_files(&[40]);
+    let text = playlist(&recorded, 0, u64::MAX, u64::MAX);
+    let name = recorded.names()[2];
+    let map = format!("#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"door/{name}?init&key=a\"\n");
+    assert_eq!(text.matches(&map).count(), 1, "{text}");
+    assert_eq!(text.matches("#EXT-X-MAP:").count(), 2, "{text}");
+    let times = times(&recorded, &text);
+    let ends = times.map(|times| times[times.len() - 1][1]);
+    assert!(ends[0] > ends[1] + 5_000, "{ends:?}");
 }
 
 #[test]
@@ -166,5 +227,6 @@ fn a_span_that_has_ended_is_complete_even_in_a_growing_file() {
         .iter()
         .filter(|wall| wall[0] + 250 < to)
         .count();
-    assert_eq!((first.1, last.1 + last.2), (places[10], places[count]));
+    let end = last.1.offset + last.1.len;
+    assert_eq!((first.1.offset, end), (places[10], places[count]));
 }

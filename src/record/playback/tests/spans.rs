@@ -69,6 +69,34 @@ fn a_span_has_the_samples_from_the_keyframe_before_it_to_its_end() {
 }
 
 #[test]
+fn a_damaged_file_is_a_gap_in_a_span() {
+    for (bad, first, last) in [(0, 14, 27), (1, 0, 27), (2, 0, 19)] {
+        let recorded = three_files(3);
+        let name = recorded.names()[bad];
+        let mut path = path(&recorded.key, name).into_os_string();
+        if bad == 2 {
+            path.push(".part");
+        }
+        recorded.disk.put(&path, b"another program's".to_vec());
+        let (start, end) = (recorded.walls[0][0], recorded.walls[26][1] + 1_000);
+        let mut body = span(&recorded, start, end);
+        let samples = ClosedFile::parse_span(&read_all(&mut body)).video.len();
+        let good = (first..last).filter(|fragment| bad != 1 || !(14..19).contains(fragment));
+        let frames = |fragment| {
+            recorded
+                .script
+                .expected_of(fragment..fragment + 1)
+                .video
+                .len()
+        };
+        assert_eq!(samples, good.map(frames).sum::<usize>(), "file {bad}");
+        let [from, to] = [recorded.walls[14][0], recorded.walls[18][1]];
+        let is_failure = matches!(try_span(&recorded, from, to), Err(NoPlan::Disk(_)));
+        assert_eq!(is_failure, bad == 1);
+    }
+}
+
+#[test]
 fn ranges_of_spans_equal_the_whole() {
     let recorded = three_files(7);
     let walls = &recorded.walls;

@@ -1,6 +1,7 @@
 //! What the wall clock does to files.
 
 use super::bench::*;
+use super::recorded::names;
 
 /// 2027-03-28, 01:00:00, when summer time begins in Europe.
 const SUMMER: u64 = 1_806_195_600_000;
@@ -53,6 +54,13 @@ fn a_step_in_the_middle_of_a_long_gop_loses_nothing() {
         names(&files),
         ["2026-11-28T11-30-00Z.mp4", "2026-11-28T12-30-10Z.mp4"]
     );
+    // The first one ends by the clock with which it began.
+    let mut listed = Vec::new();
+    let key = bench.feed().stream.key().clone();
+    let catalog = bench.store.catalog();
+    catalog.files(&key, 0..u64::MAX, None, 9, &mut listed);
+    let lengths = listed.iter().map(|file| file.to - file.from);
+    assert!(lengths.max() < Some(11_000), "{listed:?}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::bench::*;
+use super::feed::{AVC, OTHER_AVC};
+use super::recorded::{missing, names, numbers};
 use crate::live::cut::Form;
 use crate::media::Medium;
 use crate::record::disk::sim::SimDisk;
@@ -14,7 +16,7 @@ use crate::record::playback::span::SpanBody;
 use crate::record::playback::{Body, Recordings};
 use crate::record::recorder::Rules;
 use crate::record::report::RecordingState;
-use crate::record::space::Limits;
+use crate::record::space::{Limits, length_to_set_aside};
 use crate::record::store::Store;
 use crate::rtmp::stream_key::StreamKey;
 
@@ -82,8 +84,12 @@ fn a_publisher_that_returns_in_time_continues_the_file() {
         bench.publish();
         bench.pass(5_400);
         bench.feed().unpublish();
-        bench.pass(20_000);
+        let syncs = bench.disk.counts().syncs;
+        bench.pass(30_000);
         assert_eq!(bench.state(), RecordingState::Waiting);
+        // What was written is safe, and nothing else has to be.
+        assert!(bench.report().last_sync.is_some());
+        assert_eq!(bench.disk.counts().syncs, syncs + 1);
         bench.feed().timestamp = 77;
         bench.publish();
         bench.pass(5_000);
@@ -93,7 +99,7 @@ fn a_publisher_that_returns_in_time_continues_the_file() {
         let times = &files[0].times;
         assert!(times.is_sorted());
         let step = times.windows(2).map(|two| two[1] - two[0]).max().unwrap();
-        assert!((19_500..20_600).contains(&step), "{step}");
+        assert!((29_500..30_600).contains(&step), "{step}");
     }
 }
 
@@ -171,6 +177,60 @@ fn a_form_that_cannot_hold_the_stream_is_a_finding_until_another_publisher_comes
     let files = bench.files();
     let sent = bench.feed().sent;
     assert_eq!(missing(&files, first, sent), [0; 0]);
+}
+
+#[test]
+fn files_of_a_time_lapse_are_as_long_as_others_but_no_longer_than_a_day() {
+    const DAY: u64 = 86_400_000;
+
+    for (segment, speed, expected) in [
+        (600_000, None, 600_000),
+        (600_000, Some(60), 36_000_000),
+        (600_000, Some(1_000), DAY),
+        (2 * DAY, None, 2 * DAY),
+        (2 * DAY, Some(60), 2 * DAY),
+    ] {
+        let rules = Rules {
+            segment,
+            speed,
+            ..RULES
+        };
+        assert_eq!(rules.segment(), expected, "{segment} {speed:?}");
+    }
+}
+
+#[test]
+fn space_is_set_aside_by_the_length_of_the_last_file() {
+    for form in BOTH {
+        let mut bench = Bench::new(Rules {
+            segment: 10_000,
+            ..rules(form)
+        });
+        bench.feed().frame_len = 20_000;
+        bench.publish();
+        let path = |second| format!("live/door/2026-11-28T11-30-{second}Z.{}", form_of(form));
+        bench.pass(1_960);
+        let first = format!("{}.part", path("00"));
+        assert_eq!(bench.disk.allocated(&first), length_to_set_aside(0));
+        bench.pass(11_000);
+        let len = bench.disk.bytes(path("00")).unwrap().len() as u64;
+        let second = format!("{}.part", path("10"));
+        assert_eq!(bench.disk.allocated(&second), length_to_set_aside(len));
+        assert_whole(&mut bench, 0);
+    }
+}
+
+#[test]
+fn a_file_that_gets_too_long_ends_at_a_keyframe() {
+    for form in BOTH {
+        let mut bench = Bench::new(rules(form));
+        bench.feed().frame_len = 200_000;
+        bench.publish();
+        bench.pass(18_000);
+        let files = assert_whole(&mut bench, 0);
+        assert_eq!(files.len(), 2);
+        assert_eq!(files[1].video[0] % 50, 0);
+    }
 }
 
 #[test]

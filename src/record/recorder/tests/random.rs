@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::bench::*;
+use super::feed::{AVC, OTHER_AVC};
+use super::recorded::numbers;
 use crate::live::cut::Form;
 use crate::record::disk::sim::Faults;
 use crate::record::recorder::Rules;
@@ -37,6 +39,7 @@ fn faults(number: u8) -> Faults {
     Faults {
         // A disk that is full makes the keeper remove files, which isn't the recorder's loss.
         capacity: None,
+        is_refusing: false,
         is_read_only: number == 2,
         is_failing: number == 3,
         is_sync_failing: number == 4,

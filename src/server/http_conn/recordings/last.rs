@@ -1,10 +1,18 @@
 //! The last seconds of a stream, from memory.
+//!
+//! While the stream goes on, each request is answered with another file. But the ranges that a player reads must
+//! all be of the same one. Browsers say which one they mean (`If-Range`). VLC and mpv don't, so a first
+//! request for a range is redirected to a URL that names the file:
+//!
+//! ```text
+//! GET /live/door.mp4?last=30s         Range: bytes=0-       307, to door.mp4?last=30s&of=00c0ffee-10-2f
+//! ```
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Answer, Bytes, Offer, RecordedReply, bad, pay};
-use crate::http::{Response, Status, query};
+use crate::http::{Response, Status, percent, query};
 use crate::record::playback::last::LastBody;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::http_conn::exchange::{Exchange, not_live};
@@ -28,12 +36,19 @@ pub(in crate::server::http_conn) fn reply<'s>(
 fn answer(exchange: &mut Exchange<'_>, key: &StreamKey) -> Answer<Bytes> {
     let last = exchange.parameter("last").and_then(query::duration);
     let last = last.ok_or_else(|| bad("last isn't a time such as 30s, 500ms or 10m"))?;
-    let admission = exchange.authorize(key)?;
+    let asked = key;
+    let admission = exchange.authorize(asked)?;
     let key = admission.key;
     let stream = admission.stream.ok_or_else(|| not_live(&key))?;
     exchange.look_at(COST)?;
     // A client that asks for the rest of a file gets it of the same file.
-    let known = exchange.head.header("if-range").and_then(parse_tag);
+    let condition = exchange.head.header("if-range");
+    let of = exchange.parameter("of").map(str::to_owned);
+    let known = match (&of, condition) {
+        (Some(of), _) => parse_id(of),
+        (None, Some(tag)) => parse_tag(tag),
+        (None, None) => None,
+    };
     let nothing = || Response::text(Status::NotFound, "nothing of this stream can be MP4 now");
     let span = stream.last_messages(last, known, random, exchange.shared.now());
     let span = span.ok_or_else(nothing)?;
@@ -47,6 +62,13 @@ fn answer(exchange: &mut Exchange<'_>, key: &StreamKey) -> Answer<Bytes> {
         messages.end
     );
     let age = exchange.shared.now().saturating_sub(span.arrived());
+    match of {
+        Some(of) if of != id => return Err(gone()),
+        None if condition.is_none() && exchange.head.header("range").is_some() => {
+            return Err(redirect(exchange, asked, &id));
+        }
+        _ => {}
+    }
     let body = LastBody::new(Arc::clone(&stream), span).map_err(|_| nothing())?;
     let offer = Offer {
         response: Response::new("video/mp4", &[][..]),
@@ -59,10 +81,32 @@ fn answer(exchange: &mut Exchange<'_>, key: &StreamKey) -> Answer<Bytes> {
     offer.open(exchange, &key)
 }
 
-/// Reads a tag: the life of a stream, and a range of its messages.
+/// The response that leads to the URL of this file alone.
+#[inline(never)]
+fn redirect(exchange: &Exchange<'_>, asked: &StreamKey, id: &str) -> Box<Response> {
+    let (_, name) = asked.app_and_name();
+    let query = exchange.head.query().unwrap_or_default();
+    let target = [&percent::encode(name), ".mp4?", query, "&of=", id].concat();
+    let why = "these seconds have a URL of their own";
+    let mut response = Response::text(Status::TemporaryRedirect, why);
+    // ffmpeg asks again whenever it seeks, unless it may keep the answer. It reads the first age. Browsers
+    // read the second one, and the caches for which the first one is meant may not keep the answer.
+    response.cache = "s-maxage=3600, private, max-age=0";
+    response.header("Location", &target).into()
+}
+
+fn gone() -> Box<Response> {
+    Response::text(Status::NotFound, "these seconds aren't in memory any more").into()
+}
+
+/// Reads a tag.
 fn parse_tag(tag: &str) -> Option<(u32, Range<u64>)> {
-    let numbers = tag.strip_prefix('"')?.strip_suffix('"')?;
-    let mut numbers = numbers.split('-');
+    parse_id(tag.strip_prefix('"')?.strip_suffix('"')?)
+}
+
+/// Reads what tells a file from others: the life of a stream, and a range of its messages.
+fn parse_id(id: &str) -> Option<(u32, Range<u64>)> {
+    let mut numbers = id.split('-');
     let mut next = || u64::from_str_radix(numbers.next()?, 16).ok();
     let (life, start, end) = (next()?, next()?, next()?);
     let life = u32::try_from(life).ok()?;

@@ -17,8 +17,13 @@ use crate::server::http_conn::writer::Writer;
 use crate::server::http_conn::{HttpEnd, log_viewer, no_memory};
 use crate::server::wall_clock;
 
+/// The cost of a span, in streams that could be listed in the same time, and after how many ms of recordings
+/// it costs one more: the notes of all fragments are read.
+const COST: usize = 5;
+const COST_INTERVAL: WallMillis = 180_000;
+
 /// The parameters that aren't for the files of a playlist.
-const OF_SPANS: &[&str] = &["from", "to", "duration", "init", "download"];
+const OF_SPANS: &[&str] = &["from", "to", "duration", "init", "segment", "download"];
 
 /// Answers a request for a span as one file.
 pub(super) fn file(
@@ -158,6 +163,8 @@ fn times(exchange: &Exchange<'_>) -> Answer<[WallMillis; 2]> {
     if to - from > MAX_SPAN {
         return Err(bad("from and to are more than 24 hours apart"));
     }
+    let len = to.min(wall_clock::now()).saturating_sub(from);
+    exchange.look_at(COST + (len / COST_INTERVAL) as usize)?;
     Ok([from, to])
 }
 
