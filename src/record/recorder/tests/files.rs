@@ -7,6 +7,7 @@ use super::feed::{AVC, OTHER_AVC};
 use super::recorded::{missing, names, numbers};
 use crate::live::cut::Form;
 use crate::media::Medium;
+use crate::record::disk::sim::SimDisk;
 use crate::record::keeper::Keeper;
 use crate::record::mend::Mender;
 use crate::record::mp4::tests::closed_file::ClosedFile;
@@ -430,9 +431,9 @@ fn spans(bench: &Bench, store: &Store) -> Vec<(u64, u64)> {
         .collect()
 }
 
-/// A store that has found the files on its disk.
-fn found(bench: &Bench) -> Arc<Store> {
-    let store = Arc::new(Store::new(Arc::new(bench.disk.clone())));
+/// A store that has found the files on a disk.
+fn found(disk: &SimDisk) -> Arc<Store> {
+    let store = Arc::new(Store::new(Arc::new(disk.clone())));
     let (disk, catalog) = (store.disk().clone(), store.shared_catalog().clone());
     let mut keeper = Keeper::new(disk, catalog, Limits::default(), Box::new(Mender));
     for step in 0..50 {
@@ -462,13 +463,18 @@ fn what_is_missing_within_a_file_is_listed_as_a_gap_also_after_a_restart() {
             bench.feed().now = now;
         }
         bench.pass(7_000);
-        assert_eq!(spans(&bench, &bench.store).len(), 2, "{form:?}");
+        let listed = spans(&bench, &bench.store);
+        assert_eq!(listed.len(), 2, "{form:?}");
+        if form == Form::Mp4 {
+            let disk = bench.disk.crash(bench.disk.operations(), &mut || true);
+            assert_eq!(spans(&bench, &found(&disk)), listed);
+        }
         bench.end();
         let listed = spans(&bench, &bench.store);
         assert_eq!(listed, [(1, 11), (31, listed[1].1)], "{form:?}");
         assert_eq!(bench.files().len(), 1);
         if form == Form::Mp4 {
-            assert_eq!(spans(&bench, &found(&bench)), listed);
+            assert_eq!(spans(&bench, &found(&bench.disk)), listed);
         }
     }
 }
@@ -491,5 +497,5 @@ fn what_left_memory_before_it_was_written_is_listed_as_a_gap() {
         gaps > 0 && listed.len() as u64 == gaps + 1,
         "{gaps} {listed:?}"
     );
-    assert_eq!(spans(&bench, &found(&bench)), listed);
+    assert_eq!(spans(&bench, &found(&bench.disk)), listed);
 }
