@@ -112,3 +112,20 @@ impl Condition {
         std::mem::take(&mut self.missed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_set_aside_leaves_room_for_others() {
+        let mut condition = Condition::default();
+        condition.set_room(1_000, 0);
+        assert_eq!(condition.take_room_aside(4_000), 250);
+        assert!(condition.take_room(750) && !condition.take_room(1));
+        condition.set_room(1_000, 900);
+        // 100 bytes were taken since then.
+        assert_eq!(condition.take_room_aside(90), 90);
+        assert!(!condition.take_room(811) && condition.take_room(810));
+    }
+}
