@@ -35,7 +35,7 @@ pub(super) fn file(
     let mut paid = None;
     let plan = plan(recordings, key, from, to, &mut |bytes| {
         // Given back first: it pays for the same.
-        paid = None;
+        drop(paid.take());
         paid = pay(exchange, bytes);
         paid.is_some()
     });
