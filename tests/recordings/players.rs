@@ -1,8 +1,9 @@
 //! Recordings in players: files, spans, playlists, and the last seconds of what is live, from the beginning
 //! and from the middle, over file borders, over the return of a publisher, and over a gap.
 
+use std::ops::RangeInclusive;
 use std::process::Command;
-use std::thread::{self, Scope};
+use std::thread;
 
 use serde_json::{Value, json};
 
@@ -15,6 +16,9 @@ use super::{get, list};
 
 /// The deadline for a player that plays half a minute on a busy machine.
 const PATIENCE: std::time::Duration = SOON.saturating_mul(2);
+
+/// The seconds within which a publisher returns.
+const GRACE: usize = 20;
 
 /// The seconds in front of the gap that VLC, which plays in real time, sees of a playlist.
 const BEFORE_GAP: usize = 6;
@@ -112,36 +116,61 @@ impl Scene<'_> {
         assert!(got >= least, "{who}: {got} frames of {}", part.frames);
         println!("{who}: {got} frames of {}", part.frames);
     }
+}
 
-    /// Plays so many seconds, more or less, in Chromium: a little from the beginning, a frame behind the middle,
-    /// where a publisher may have returned, and the end.
-    fn play_in_chromium(&self, browser: &mut Browser, path: &str, (seconds, slack): (f64, f64)) {
-        let said = browser.evaluate(&PLAY.replace("COMMON", COMMON).replace("PATH", path));
-        let who = format!("{}, Chromium, {path}: {said}", self.name());
+/// Something to play in Chromium.
+struct Played {
+    path: String,
+    /// The number of seconds that it lasts.
+    seconds: RangeInclusive<f64>,
+}
+
+/// Plays these in Chromium, all at once: a little from the beginning, a frame behind the middle, where a publisher
+/// may have returned, and the end.
+fn play_in_chromium(browser: &mut Browser, wanted: &[Played]) {
+    for (said, Played { path, seconds }) in evaluate(browser, PLAY, wanted).iter().zip(wanted) {
+        let who = format!("Chromium, {path}: {said}");
+        println!("{who}");
         assert_eq!(said["error"], Value::Null, "{who}");
         let duration = said["duration"].as_f64().unwrap();
-        assert!((duration - seconds).abs() < slack, "{who}");
+        assert!(seconds.contains(&duration), "{who}");
         let middle = said["middle"].as_f64().unwrap();
         assert!((middle - duration * 0.6).abs() < 0.25, "{who}");
-        println!("{who}");
     }
+}
 
-    /// Loads all of a playlist with hls.js, and plays the beginning, a gap, and the end.
-    fn play_in_hls_js(&self, browser: &mut Browser, path: &str, (seconds, gap): (usize, usize)) {
-        let script = PLAY_HLS
-            .replace("COMMON", COMMON)
-            .replace("PATH", path)
-            .replace("GAP", &gap.to_string());
-        let said = browser.evaluate(&script);
-        let who = format!("{}, hls.js, {path}: {said}", self.name());
+/// Loads all of these playlists with hls.js, and plays the beginning, a gap, and the end.
+fn play_in_hls_js(browser: &mut Browser, wanted: &[Played]) {
+    for (said, Played { path, seconds }) in evaluate(browser, PLAY_HLS, wanted).iter().zip(wanted) {
+        let who = format!("hls.js, {path}: {said}");
+        println!("{who}");
         assert_eq!(said["error"], Value::Null, "{who}");
         assert_eq!(said["faults"], json!([]), "{who}");
         let ranges = said["ranges"].as_array().unwrap();
         assert_eq!(ranges.len(), 1, "{who}");
         let [start, end] = [0, 1].map(|index| ranges[0][index].as_f64().unwrap());
-        assert!((end - start - seconds as f64).abs() < 0.5, "{who}");
-        println!("{who}");
+        assert!(seconds.contains(&(end - start)), "{who}");
     }
+}
+
+/// What a script says of each.
+fn evaluate(browser: &mut Browser, script: &str, wanted: &[Played]) -> Vec<Value> {
+    let script = script
+        .replace("COMMON", COMMON)
+        .replace("SECONDS", &SECONDS.to_string());
+    let scripts = wanted
+        .iter()
+        .map(|Played { path, .. }| script.replace("PATH", path));
+    let scripts: Vec<_> = scripts.collect();
+    let said = browser.evaluate(&format!("Promise.all([{}])", scripts.join(",")));
+    said.as_array().expect("a result of each").clone()
+}
+
+/// How long it takes to play what was published so many times: longer by the time that a publisher needed to
+/// return.
+fn lasts(times: usize) -> RangeInclusive<f64> {
+    let seconds = (times * SECONDS) as f64;
+    seconds - 0.5..=seconds + GRACE as f64
 }
 
 /// Functions for the scripts that follow.
@@ -165,10 +194,12 @@ const PLAY: &str = "new Promise(resolve => {
         await Promise.all([shown(), video.play()]);
         await reach(0.3);
         said.duration = video.duration;
-        const frame = shown();
+        video.pause();
+        let frame = shown();
         video.currentTime = video.duration * 0.6;
-        await event('seeked');
-        said.middle = (await frame).mediaTime;
+        // One from before may still be on its way.
+        while ((said.middle = (await frame).mediaTime) < video.duration / 2) frame = shown();
+        await video.play();
         const ended = event('ended');
         video.currentTime = video.duration - 1;
         await ended;
@@ -197,9 +228,11 @@ const PLAY_HLS: &str = "new Promise(resolve => {
         await reach(0.3);
         said.ranges = [...Array(video.buffered.length).keys()]
             .map(i => [video.buffered.start(i), video.buffered.end(i)]);
-        video.currentTime = GAP - 0.5;
+        // Behind it, the source was published once.
+        const gap = video.buffered.end(0) - SECONDS;
+        video.currentTime = gap - 0.5;
         await event('seeked');
-        await reach(GAP + 0.5);
+        await reach(gap + 0.5);
         const ended = event('ended');
         video.currentTime = video.buffered.end(0) - 1;
         await ended;
@@ -253,23 +286,16 @@ fn is_for_chromium(scene: &Scene<'_>) -> bool {
     scene.name() != "hevc-aac"
 }
 
-/// Plays something of all streams in one browser, one after another; `play` gets their indices, too.
-fn in_browser<'scope, 'env>(
-    scope: &'scope Scope<'scope, 'env>,
-    scenes: &'env [Scene<'env>],
-    play: impl Fn(usize, &Scene<'_>, &mut Browser) + Send + 'scope,
-) {
-    scope.spawn(move || {
-        let mut browser = open_browser(scenes[0].server);
-        let scenes = scenes.iter().enumerate();
-        for (index, scene) in scenes.filter(|(_, scene)| is_for_chromium(scene)) {
-            play(index, scene, &mut browser);
-        }
-    });
+/// What a browser has to play: what `of` makes of the index of each stream.
+fn for_chromium(scenes: &[Scene<'_>], of: impl Fn(usize) -> Played) -> Vec<Played> {
+    let scenes = scenes.iter().enumerate();
+    let scenes = scenes.filter(|(_, scene)| is_for_chromium(scene));
+    scenes.map(|(index, _)| of(index)).collect()
 }
 
 /// Plays the last seconds while more is published.
 fn play_last_seconds(scenes: &[Scene<'_>]) {
+    let mut browser = open_browser(scenes[0].server);
     for scene in scenes {
         let path = format!("/live/{}.mp4?last=8s", scene.name());
         let whole = std::fs::metadata(&scene.source.file).unwrap().len() as usize;
@@ -293,10 +319,11 @@ fn play_last_seconds(scenes: &[Scene<'_>]) {
                 scene.play_in_vlc(&path, 0, Part { from, frames });
             });
         }
-        in_browser(scope, scenes, |_, scene, browser| {
-            let path = format!("/live/{}.mp4?last=8s", scene.name());
-            scene.play_in_chromium(browser, &path, (8.0, 1.5));
+        let last = for_chromium(scenes, |index| Played {
+            path: format!("/live/{}.mp4?last=8s", scenes[index].name()),
+            seconds: 6.5..=9.5,
         });
+        play_in_chromium(&mut browser, &last);
     });
 }
 
@@ -304,7 +331,11 @@ fn play_last_seconds(scenes: &[Scene<'_>]) {
 fn play_files_and_spans(scenes: &[Scene<'_>], recorded: &[Value]) {
     let whole = Part::at(0, 2 * FRAMES);
     let middle = SECONDS + SECONDS / 2;
-    let rest = Part::at(middle, FRAMES / 2);
+    // Earlier by the time that the publisher needed to return.
+    let rest = Part {
+        from: [SECONDS, middle],
+        frames: FRAMES / 2,
+    };
     let span = |index: usize| {
         let [from, to] = ends(&recorded[index], 0);
         let name = scenes[index].name();
@@ -330,11 +361,17 @@ fn play_files_and_spans(scenes: &[Scene<'_>], recorded: &[Value]) {
         }
         // In real time, so with one stream only.
         scope.spawn(|| scenes[0].play_in_vlc(&span(0), 0, whole));
-        in_browser(scope, scenes, |index, scene, browser| {
-            let seconds = 2.0 * SECONDS as f64;
-            scene.play_in_chromium(browser, &span(index), (seconds, 2.0));
-            scene.play_in_chromium(browser, &file(index), (4.0, 1.5));
+        let mut browser = open_browser(scenes[0].server);
+        let spans = for_chromium(scenes, |index| Played {
+            path: span(index),
+            seconds: lasts(2),
         });
+        play_in_chromium(&mut browser, &spans);
+        let files = for_chromium(scenes, |index| Played {
+            path: file(index),
+            seconds: 2.5..=5.5,
+        });
+        play_in_chromium(&mut browser, &files);
     });
 }
 
@@ -361,16 +398,17 @@ fn play_playlists(scenes: &[Scene<'_>], recorded: &[Value]) {
         }
         let middle = gap + SECONDS / 2;
         let end = Part {
-            // The beginning of a segment.
-            from: [middle - 5, middle],
+            // The beginning of a segment, or earlier by the time that the publisher needed to return.
+            from: [gap, middle],
             frames: FRAMES / 2,
         };
         let [from, _] = ends(&recorded[0], 0);
         scope.spawn(move || scenes[0].play_in_vlc(&playlist(0, &from), middle, end));
-        in_browser(scope, scenes, |index, scene, browser| {
-            let path = playlist(index, &ends(&recorded[index], 0)[0]);
-            scene.play_in_hls_js(browser, &path, (3 * SECONDS, gap));
+        let playlists = for_chromium(scenes, |index| Played {
+            path: playlist(index, &ends(&recorded[index], 0)[0]),
+            seconds: lasts(3),
         });
+        play_in_hls_js(&mut open_browser(scenes[0].server), &playlists);
     });
 }
 
@@ -381,10 +419,11 @@ fn recordings_play_everywhere_over_files_returns_and_gaps() {
     let folder = dir.join("recordings");
     std::fs::create_dir(&folder).unwrap();
     let folder = folder.display().to_string();
-    let rules = "--record-segment 4s --record-free 0 --grace 12s --max-connect-rate 1000 \
-        --memory 128M --record";
+    let rules = format!(
+        "--record-segment 4s --record-free 0 --grace {GRACE}s --max-connect-rate 1000 --memory 128M"
+    );
     let mut arguments: Vec<&str> = rules.split_whitespace().collect();
-    arguments.push(&folder);
+    arguments.extend(["--record", &folder]);
     let server = Brooklet::start(&arguments);
     let make = |pair| {
         let source = Source::make(&dir, pair);
