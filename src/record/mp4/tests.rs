@@ -3,6 +3,7 @@
 
 pub(in crate::record) mod closed_file;
 mod files;
+mod left_behind;
 mod memory;
 mod power_cuts;
 pub(in crate::record) mod script;

@@ -19,7 +19,7 @@ use crate::record::mp4::writer::Mp4Writer;
 use crate::record::staging::Staging;
 
 /// Appends some fragments.
-fn record(script: &mut Script, writer: &mut Mp4Writer, count: usize) {
+pub(super) fn record(script: &mut Script, writer: &mut Mp4Writer, count: usize) {
     for _ in 0..count {
         let mut cut = script.cut();
         script.append(writer, &mut cut, usize::MAX).unwrap();
@@ -340,60 +340,6 @@ fn a_name_that_is_taken_can_be_replaced_by_another() {
     let other = Path::new("live/door/a_2.mp4");
     repair(&disk, &part(), other).unwrap();
     assert!(ClosedFile::parse(&disk.bytes(other).unwrap()) == script.expected(3));
-}
-
-#[test]
-fn what_another_file_left_behind_is_not_taken_for_fragments() {
-    let record_at = |wall| {
-        let disk = SimDisk::new();
-        let mut script = Script::new(10);
-        let path = Path::new(NAME);
-        let mut writer = Mp4Writer::begin(&disk, path, &presentation(), wall, 0).unwrap();
-        let head = writer.extent().len;
-        record(&mut script, &mut writer, 1);
-        let first = writer.extent().len;
-        record(&mut script, &mut writer, 1);
-        (disk, head as usize, first as usize)
-    };
-    let (old, head, first) = record_at(WALL);
-    let (new, ..) = record_at(WALL + 1);
-    let old = old.bytes(part()).unwrap();
-    let whole = new.bytes(part()).unwrap();
-    for from in [head, first] {
-        new.put(part(), [&whole[..from], &old[from..]].concat());
-        let left = repaired(&new).map_or(0, |(_, read)| read.notes);
-        assert_eq!(left, usize::from(from == first));
-    }
-}
-
-#[test]
-fn what_another_file_left_behind_does_not_say_what_was_synced() {
-    // Fragments of the same lengths, of which the last one says that those before it were synced.
-    let record_at = |wall: u64| {
-        let disk = SimDisk::new();
-        let mut script = Script::new(10);
-        let path = Path::new(NAME);
-        let mut writer = Mp4Writer::begin(&disk, path, &presentation(), wall, 0).unwrap();
-        let ends = [0, 1, 2, 3].map(|number| {
-            if number == 3 {
-                writer.sync().unwrap();
-            }
-            let (mut cut, wall) = (script.cut(), wall + number * 200);
-            script
-                .append_at(&mut writer, &mut cut, wall, usize::MAX)
-                .unwrap();
-            writer.extent().len as usize
-        });
-        (disk, ends)
-    };
-    let (old, _) = record_at(WALL);
-    let (new, ends) = record_at(WALL + 3_600_000);
-    let old = old.bytes(part()).unwrap();
-    let mut bytes = new.bytes(part()).unwrap();
-    bytes[ends[1] - 10] ^= 1;
-    new.put(part(), [&bytes[..ends[1]], &old[ends[1]..]].concat());
-    let (_, read) = repaired(&new).unwrap();
-    assert_eq!(read.notes, 1);
 }
 
 #[test]
