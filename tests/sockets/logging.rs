@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use crate::client::{AAC_HEADER, AVC_320X240, Client, wait_until};
+use crate::client::{Client, wait_until};
 use crate::common::{Brooklet, TempDir, without_settings};
 
 /// A server whose standard error no longer accepts any bytes.
@@ -212,6 +212,8 @@ fn the_log_names_a_waiting_player_and_what_is_live() {
 #[cfg(feature = "record")]
 #[test]
 fn a_recording_is_logged_when_it_begins_and_when_it_ends() {
+    use crate::client::{AAC_HEADER, AVC_320X240};
+
     let folder = TempDir::new();
     let dir = folder.path().display().to_string();
     let server = Brooklet::start(&["--grace", "10ms", "--record-free", "off", "--record", &dir]);
