@@ -95,7 +95,7 @@ pub(super) const RECORD: &[Opt] = &[
     Opt {
         name: "record-free",
         value: "SIZE",
-        default: "5 %, at least 500 MB or an eighth of the disk",
+        default: "5 %, at least 500 MB or 1/8 of the disk",
         help: "what recordings leave free on the disk, such as 2G; the oldest are deleted first; \
                or off",
         kind: Kind::Single,
