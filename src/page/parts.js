@@ -29,7 +29,7 @@ export function showRecording(element, name, { streams, disk }, recorded) {
   const runs = isFine && /^(recording|behind)$/.test(state);
   let words = isFine ? state && `Recording${runs ? '' : `: ${state}`}` : `Not recording: the disk is ${disk.state.replace('disk ', '')}`;
   const from = isFine ? since : disk.since;
-  if (from) words += ` since ${format(from, { timeStyle: 'short' })}`;
+  if (from) words += ` since ${format(from, { dateStyle: 'short', timeStyle: 'short' })}`;
   if (runs) words += ` · ${bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`} today${gaps ? ` · ${plural(gaps, 'gap')}` : ''}`;
   if (state === 'behind') words += ` · ${behind} s behind`;
   put(text, words || '');

@@ -32,6 +32,7 @@ export function past(main, name) {
     if (span) return isEnd ? span.to : Math.max(time, span.from);
     return isGrowing ? time + (isEnd ? HOUR : 0) : undefined;
   };
+  const newest = () => spans[spans.length - 1];
   const isThere = (from, to) => spans.some(s => s.from < to && s.to > from);
   // An hour may be there twice.
   const timeOf = time => format(time, { timeStyle: end - begin === 24 * HOUR ? 'medium' : 'long' });
@@ -92,7 +93,7 @@ export function past(main, name) {
 
   /** Moves an end of the part, and the other one out of its way. */
   function setCut(which, time) {
-    cut = cut || [place, place + MINUTE];
+    cut = cut || [time, time + MINUTE];
     cut[which] = time;
     if (cut[1] < cut[0] + 1000) cut[1 - which] = time + (which ? -1000 : 1000);
     save.hidden = !isThere(...cut);
@@ -106,6 +107,7 @@ export function past(main, name) {
     lines[0].set(begin, end);
     back.href = dayOf(midnight(begin, -1));
     forth.href = dayOf(end);
+    forth.hidden = end > Date.now();
     const [title, weeks] = calendar.children;
     put(title, format(begin, { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' }));
     calendar.open = false;
@@ -127,30 +129,36 @@ export function past(main, name) {
     if (shown) player.video.onclick = toggle;
   }
 
-  /** Plays what is recorded from a time on without a gap, ten minutes at a time. */
+  /** Plays what is recorded from a time on without a gap, about ten minutes at a time. */
   function replay(video, say, wanted) {
-    let begun; // when the video begins, once it is known
+    let begun, ended; // what the video has
+    let pace; // ms of that in a second of the video, once it is known: a time-lapse has more than 1000
+    let speed = 1;
     let turn = 0;
-    const wall = () => (begun ? begun + video.currentTime * 1000 : wanted);
+    const wall = () => (pace ? begun + video.currentTime * pace : wanted);
 
     async function load(time) {
       const mine = ++turn;
-      [wanted, begun] = [time, 0];
+      [wanted, ended, pace] = [time, time, 0];
       for (; mine === turn; await sleep(3)) {
         const from = next(time);
         try {
           if (!from) return say('The recording ends here.');
           // It begins with the keyframe before, and must not grow.
-          const end = Math.min(from + 10 * MINUTE, next(from, true));
+          const end = Math.min(from + 10 * MINUTE * speed, next(from, true));
           const answer = await fetch(url(from, end), { headers: { Range: 'bytes=0-0' } });
           const text = await answer.text();
           if (mine !== turn) return;
           if (answer.ok) {
-            begun = Date.parse(answer.headers.get('recording-from'));
-            video.src = url(from, Date.parse(answer.headers.get('recording-to')) - 10);
-            const jump = () => (video.currentTime = Math.max(0, from - begun) / 1000);
-            if (isGtk) video.onloadeddata = jump;
-            else jump();
+            [begun, ended] = ['from', 'to'].map(edge => Date.parse(answer.headers.get(`recording-${edge}`)));
+            video.src = url(from, ended - 10);
+            video[isGtk ? 'onloadeddata' : 'onloadedmetadata'] = () => {
+              if (mine !== turn) return;
+              pace = (ended - begun) / video.duration || 1000;
+              // Up to four hours at once.
+              speed = Math.min(Math.max(pace / 1000, 1), 24);
+              video.currentTime = Math.max(0, from - begun) / pace;
+            };
             return start(video);
           }
           if (answer.status === 415) {
@@ -167,15 +175,15 @@ export function past(main, name) {
     }
 
     const seek = time => {
-      const second = (time - begun) / 1000;
-      if (!(begun && second >= 0 && second < video.duration)) return load(time);
+      const second = (time - begun) / pace;
+      if (!(pace && second >= 0 && second < video.duration)) return load(time);
       video.currentTime = second;
       start(video);
     };
     video.onwaiting = () => say('Loading …');
     // WebKitGTK doesn't always say that it plays again.
-    video.onplaying = video.ontimeupdate = () => begun && say('');
-    video.onended = () => (isLive && isGrowing && Date.now() - wall() < 1e4 ? live.click() : load(wall() + 100));
+    video.onplaying = video.ontimeupdate = () => pace && say('');
+    video.onended = () => (isLive && isGrowing && Date.now() - ended < 1e4 ? live.click() : load(ended + 100));
     video.onerror = () => {
       // 2: the connection broke.
       if (video.error.code === 2) load(wall());
@@ -190,7 +198,7 @@ export function past(main, name) {
   }
 
   function seek(time) {
-    time = next(time) || (spans.length && spans[spans.length - 1].to - 5000);
+    time = next(time) || (newest() && newest().to - 5000);
     if (!time) return;
     history.replaceState(null, '', '#' + new Date(time).toISOString());
     if (shown) shown.seek(time);
@@ -233,15 +241,17 @@ export function past(main, name) {
       isGrowing = found.is_recording;
       isLive = list.streams.some(s => s.name === name && s.is_live);
       showRecording(state, name, list, []);
-      if (player) draw();
-      else go();
+      // The lines may have been drawn without them.
+      draw();
+      if (!player) go();
     } else put(state.children[0], TEXTS.silent);
     setTimeout(poll, player ? 1e4 : 1000);
   })();
 
   last.href = `${pathOf(name)}.mp4${query}&last=30s&download`;
   pause.onclick = toggle;
-  choose.onclick = beginHere.onclick = () => setCut(0, place);
+  choose.onclick = () => setCut(0, Math.min(place, (newest() || { to: place }).to - MINUTE));
+  beginHere.onclick = () => setCut(0, place);
   endHere.onclick = () => setCut(1, place);
   cancel.onclick = () => draw((cut = undefined));
   document.onkeydown = ({ key, target, ctrlKey, altKey, metaKey }) => {

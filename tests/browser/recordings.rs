@@ -161,12 +161,39 @@ fn a_part_can_be_saved_and_the_page_fits_a_phone() {
     watched.open_path("/live/door#recordings");
     watched.wait_until_it_plays();
     let [from, _] = spans(&mut watched, 12.0)[0];
-    watched.wait_for("its bar is drawn", "document.querySelector('.line i')");
+    // Lines that are drawn before the list comes get their bars with it, not with the next one.
+    watched.prepare(
+        "const send = fetch;
+         fetch = async (...request) => {
+             await new Promise(done => setTimeout(done, 1000));
+             return send(...request);
+         };",
+    );
+    watched.open_path("/live/door?late#recordings");
+    watched.wait_for("it is played", "document.querySelector('.player')");
+    let bars = "document.querySelectorAll('.line')[1].firstElementChild.children.length";
+    // An hour that has just begun may have none yet.
+    assert!(watched.number(bars) > 0.0 || watched.number("Date.now() % 3600000") < 30_000.0);
+    let tomorrow = "document.querySelector('[aria-label=\"Next day\"]')";
+    assert_eq!(watched.evaluate(&format!("{tomorrow}.hidden")), true);
+    watched.wait_until_it_plays();
     watched.click(".row:nth-last-child(2) button:last-child");
     watched.wait_for(
         "there are ends",
         "!document.querySelector('.row:last-child').hidden",
     );
+    // The newest part, since nothing of the future can be saved.
+    let [begin, end] = ["Begin", "End"].map(|name| {
+        let value = format!("+document.querySelector('[aria-label={name}]').value");
+        watched.number(&value)
+    });
+    assert_eq!(end - begin, 60_000.0);
+    assert!(
+        end <= watched.number("Date.now()") && end > from,
+        "{from} {end}"
+    );
+    let save = "document.querySelector('.row:last-child a').hidden";
+    assert_eq!(watched.evaluate(save), false);
     // "Begin here" and "End here" at two moments.
     for (moment, button) in [(from + 2000.0, 2), (from + 8000.0, 3)] {
         seek(&mut watched, "part", moment);
@@ -248,5 +275,43 @@ fn a_publishers_absence_within_a_file_is_a_gap_on_the_time_line() {
     seek(&mut watched, "before a gap", from - 2000.0);
     watched.wait_for("the gap is skipped", &format!("{POSITION} >= {to} - 1000"));
     check_picture(&mut watched, "behind the gap", to, Instant::now());
+    watched.check();
+}
+
+#[test]
+#[ignore = "needs Chromium, ffmpeg"]
+fn the_time_line_keeps_up_with_a_time_lapse() {
+    let folder = TempDir::new();
+    let mut watched = start_with(
+        &folder,
+        "--record-timelapse 10 --record-free off --grace 1s --record",
+    );
+    let _publisher = clock::publish(&watched.server.url("door"));
+    watched.open_path("/live/door#recordings");
+    watched.wait_until_it_plays();
+    let [from, _] = spans(&mut watched, 40.0)[0];
+    watched.evaluate(&format!(
+        "location.hash = new Date({from} + 500).toISOString()"
+    ));
+    // Two seconds of the video are 20 s, and what the time line says.
+    let video = "document.querySelector('.player video')";
+    watched.wait_for(
+        "the recording is played",
+        &format!("{video}.currentSrc.includes('/recordings/') && {video}.currentTime > 2"),
+    );
+    let said = watched.number(&format!(
+        "{POSITION} - {from} - {video}.currentTime * 10000"
+    ));
+    assert!(said.abs() < 5000.0, "{said} ms off");
+    let src = watched.text(&format!("{video}.currentSrc"));
+    let end: f64 = src
+        .split("to=")
+        .nth(1)
+        .and_then(|end| end.parse().ok())
+        .unwrap_or_else(|| panic!("no end in {src}"));
+    // What follows begins where that ended.
+    watched.wait_for("it ends", &format!("{video}.currentSrc !== {src:?}"));
+    let place = watched.number(POSITION);
+    assert!(place >= end - 1000.0, "{} ms back", end - place);
     watched.check();
 }
