@@ -38,7 +38,7 @@ pub use recording::{LogSpan, RecordPlace};
 
 /// The heap memory of a stream besides its blocks, in bytes: its state, its entry in the table, and
 /// its lists. Its name is counted separately.
-pub const STREAM_COST: usize = 2464;
+pub const STREAM_COST: usize = 2472;
 
 const _: () = assert!(size_of::<Stream>() + size_of::<StreamState>() + 128 <= STREAM_COST);
 
@@ -121,6 +121,8 @@ struct StreamState {
     /// What is wrong with the recording of the stream. Kept here, since it outlives a publish.
     recording_trouble: Option<RecordingTrouble>,
     readers: Readers,
+    /// What comes before this message was recorded, or is left to a recorder that is about to end.
+    recorded_to: u64,
 }
 
 impl Stream {
@@ -138,6 +140,7 @@ impl Stream {
                 hls: Hls::new(settings.is_hls_served),
                 recording_trouble: None,
                 readers: Readers::new(settings.kept),
+                recorded_to: 0,
             })),
             changed: Signal::default(),
             grown: Signal::default(),

@@ -95,6 +95,8 @@ pub struct Recorder {
     /// The length of the last file, by which space is set aside for the next one.
     last_len: u64,
     failures: Failures,
+    /// How far it was behind when the disk could be written to again, in ms, as far as it hasn't caught up.
+    excused: Millis,
     /// Whether a new file is asked for, and the end.
     wants_file: bool,
     is_finishing: bool,
@@ -125,6 +127,7 @@ impl Recorder {
             clock: Clock::new(),
             last_len: 0,
             failures: Failures::default(),
+            excused: 0,
             wants_file: false,
             is_finishing: false,
             lapse: Lapse::default(),
@@ -153,11 +156,12 @@ impl Recorder {
         self.wants_file = true;
     }
 
-    /// Asks for the end: what is in memory now is written, and then a step says that it is over.
-    pub fn finish(&mut self) {
+    /// Asks for the end: what comes before this message is written, and then a step says that it is over. See
+    /// [`Stream::end_of_recording`].
+    pub fn finish(&mut self, until: u64) {
         if !std::mem::replace(&mut self.is_finishing, true) {
             if let Some(place) = &mut self.place {
-                self.stream.finish_recording(place);
+                self.stream.finish_recording(place, until);
             }
         }
     }
@@ -369,8 +373,17 @@ impl Recorder {
     fn update_report(&mut self, now: Millis, wall: WallMillis) {
         let lag = |place: &RecordPlace| self.stream.record_lag(place, now);
         self.tally.report.behind = self.place.as_ref().map_or(0, lag);
-        let is_behind = self.tally.report.behind > BEHIND;
-        match self.tally.report.state {
+        let behind = self.tally.report.behind;
+        let state = self.tally.report.state;
+        let is_stopped = state != RecordingState::Behind && self.tally.report.trouble().is_some();
+        // What has waited for a disk that was full or gone doesn't make it a slow one.
+        self.excused = if is_stopped {
+            behind
+        } else {
+            self.excused.min(behind)
+        };
+        let is_behind = behind > self.excused + BEHIND;
+        match state {
             RecordingState::Recording if is_behind => {
                 self.tally.report.state = RecordingState::Behind
             }

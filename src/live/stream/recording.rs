@@ -21,6 +21,7 @@ const MAX_COPIED: usize = 512;
 pub struct RecordPlace {
     finder: Finder,
     id: u64,
+    is_recorder: bool,
     /// Nothing is cut from this message on.
     until: Option<u64>,
     /// The end of the last cut.
@@ -71,10 +72,12 @@ impl Stream {
         lock(&self.state).start_of_reading(preroll)
     }
 
-    /// Begins to record, with the first keyframe from this message on. While the stream waits for its
-    /// publisher, a place counts as an audience.
+    /// Begins to record, with the first keyframe from this message on that no other recording has. While the
+    /// stream waits for its publisher, a place counts as an audience.
     pub fn begin_recording(&self, form: Form, from: u64) -> RecordPlace {
-        self.place(&mut lock(&self.state), form, from, true)
+        let state = &mut *lock(&self.state);
+        let from = from.max(state.recorded_to);
+        self.place(state, form, from, true)
     }
 
     /// Finds the next cut, and puts it into `cut`. From now on, the messages of the previous one may leave
@@ -89,11 +92,18 @@ impl Stream {
         }
     }
 
-    /// Lets a recording end with the newest message: [`next_cut`](Self::next_cut) doesn't wait for more, and
+    /// Returns the message before which a recording ends that is to end now. From now on, another one begins
+    /// behind it, even if this one still waits for its disk.
+    pub fn end_of_recording(&self) -> u64 {
+        let state = &mut *lock(&self.state);
+        state.recorded_to = state.log.end();
+        state.recorded_to
+    }
+
+    /// Lets a recording end before this message: [`next_cut`](Self::next_cut) doesn't wait for more, and
     /// says that it is over when everything up to there has been cut.
-    pub fn finish_recording(&self, place: &mut RecordPlace) {
-        let newest = lock(&self.state).log.end();
-        place.until.get_or_insert(newest);
+    pub fn finish_recording(&self, place: &mut RecordPlace, until: u64) {
+        place.until.get_or_insert(until);
     }
 
     /// Lets a recording end, like [`finish_recording`](Self::finish_recording), with the last message before
@@ -177,6 +187,7 @@ impl Stream {
         RecordPlace {
             finder: Finder::new(form, at),
             id,
+            is_recorder,
             until: None,
             cut_to: at,
             state: Arc::downgrade(&self.state),
@@ -222,6 +233,9 @@ impl StreamState {
         let needed_from = match next {
             Some(Next::Cut) => {
                 place.cut_to = cut.messages.end;
+                if place.is_recorder {
+                    self.recorded_to = self.recorded_to.max(place.cut_to);
+                }
                 cut.messages.start
             }
             _ => place.finder.at,

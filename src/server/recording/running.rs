@@ -26,7 +26,8 @@ pub(super) struct Running {
 #[derive(Clone, Copy, Default)]
 struct Asked {
     new_file: bool,
-    stop: bool,
+    /// The message before which it ends.
+    stop: Option<u64>,
 }
 
 impl Running {
@@ -45,7 +46,7 @@ impl Running {
 
     /// Whether it records this very stream, and goes on.
     pub(super) fn is_of(&self, stream: &Arc<Stream>) -> bool {
-        Arc::ptr_eq(&self.stream, stream) && !lock(&self.asked).stop
+        Arc::ptr_eq(&self.stream, stream) && lock(&self.asked).stop.is_none()
     }
 
     pub(super) fn report(&self) -> RecordingReport {
@@ -57,7 +58,10 @@ impl Running {
     }
 
     pub(super) fn ask_to_stop(&self) {
-        self.ask(|asked| asked.stop = true);
+        let stream = &self.stream;
+        self.ask(|asked| {
+            asked.stop.get_or_insert_with(|| stream.end_of_recording());
+        });
     }
 
     fn ask(&self, act: impl FnOnce(&mut Asked)) {
@@ -79,8 +83,8 @@ impl Running {
             if asked.new_file {
                 recorder.begin_anew();
             }
-            if asked.stop {
-                recorder.finish();
+            if let Some(until) = asked.stop {
+                recorder.finish(until);
             }
             let step = recorder.step(clock);
             is_over = step == Step::Over;

@@ -111,14 +111,22 @@ impl Bench {
         lock(&self.feed)
     }
 
-    /// Asks for a recording of what is published now.
-    pub(super) fn ask(&mut self, rules: Rules) {
+    /// Asks for a recording of what is published now, in place of the one before, which is returned.
+    pub(super) fn ask(&mut self, rules: Rules) -> Recorder {
         let (stream, now) = {
             let feed = self.feed();
             (Arc::clone(&feed.stream), feed.now)
         };
         let staging = Staging::new(&Arena::new(1 << 20)).unwrap();
-        self.recorder = Recorder::new(stream, Arc::clone(&self.store), staging, rules, now);
+        let new = Recorder::new(stream, Arc::clone(&self.store), staging, rules, now);
+        self.is_over = false;
+        std::mem::replace(&mut self.recorder, new)
+    }
+
+    /// Asks for the end of the recording.
+    pub(super) fn finish(&mut self) {
+        let until = self.feed().stream.end_of_recording();
+        self.recorder.finish(until);
     }
 
     pub(super) fn publish(&self) {
@@ -138,7 +146,7 @@ impl Bench {
     }
 
     /// Lets the keeper do what is due, or all that it was called for.
-    fn keep(&mut self) {
+    pub(super) fn keep(&mut self) {
         let (now, wall) = self.feed().clock();
         if self.is_kept {
             self.keeper_at = self.keeper.step(now, wall, &mut |_| {});

@@ -1,10 +1,12 @@
 //! Disks that fail in every way.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::bench::*;
 use super::recorded::{missing, names, numbers};
 use crate::live::cut::Form;
+use crate::live::lock;
 use crate::record::disk::Disk;
 use crate::record::disk::sim::{Faults, SimDisk};
 use crate::record::mp4::reader::{Fragments, read_head};
@@ -283,6 +285,33 @@ fn what_a_disk_that_stays_gone_has_missed_is_counted() {
 }
 
 #[test]
+fn a_disk_that_was_away_is_not_called_slow() {
+    let mut bench = Bench::new(RULES);
+    bench.publish();
+    bench.pass(5_000);
+    bench.fail(Faults {
+        is_gone: true,
+        ..FINE
+    });
+    bench.pass(20_000);
+    assert_eq!(bench.state(), RecordingState::DiskGone);
+    bench.fail(FINE);
+    let mut states = Vec::new();
+    let feed = Arc::clone(&bench.feed);
+    for _ in 0..100 {
+        bench.feed().pass(480);
+        bench.keep();
+        bench.recorder.step(&|| lock(&feed).clock());
+        states.push(bench.state());
+    }
+    states.dedup();
+    assert_eq!(
+        states,
+        [RecordingState::DiskGone, RecordingState::Recording]
+    );
+}
+
+#[test]
 fn what_is_lost_before_the_publisher_leaves_is_a_gap() {
     let mut bench = Bench::new(RULES);
     // A file can't begin with the rest of a GOP.
@@ -331,7 +360,7 @@ fn a_close_on_a_slow_disk_takes_a_few_writes() {
     bench.pass(5_000);
     bench.feed().slow = 2_000;
     let before = bench.disk.counts().writes;
-    bench.recorder.finish();
+    bench.finish();
     bench.step();
     assert!(bench.is_over);
     // The tables and the header, each with a sync.

@@ -6,6 +6,7 @@ use super::bench::*;
 use super::feed::{AVC, OTHER_AVC};
 use super::recorded::{missing, names, numbers};
 use crate::live::cut::Form;
+use crate::live::lock;
 use crate::media::Medium;
 use crate::record::disk::sim::SimDisk;
 use crate::record::keeper::Keeper;
@@ -14,7 +15,7 @@ use crate::record::mp4::tests::closed_file::ClosedFile;
 use crate::record::playback::plan::plan;
 use crate::record::playback::span::SpanBody;
 use crate::record::playback::{Body, Recordings};
-use crate::record::recorder::Rules;
+use crate::record::recorder::{Rules, Step};
 use crate::record::report::RecordingState;
 use crate::record::space::{Limits, length_to_set_aside};
 use crate::record::store::Store;
@@ -241,7 +242,7 @@ fn an_end_in_the_middle_keeps_what_is_in_memory() {
         bench.publish();
         bench.pass(9_000);
         let sent = bench.feed().sent;
-        bench.recorder.finish();
+        bench.finish();
         bench.feed().pass(1_000);
         bench.step();
         assert!(bench.is_over);
@@ -278,6 +279,32 @@ fn what_came_before_is_recorded_as_far_as_asked() {
         bench.pass(5_000);
         let files = assert_whole(&mut bench, first);
         assert_eq!(files.len(), 1, "{preroll:?}");
+    }
+}
+
+#[test]
+fn what_one_recording_has_is_in_no_other() {
+    let preroll = Some(10_000);
+    let rules = Rules { preroll, ..RULES };
+    for is_over in [true, false] {
+        let mut bench = Bench::new(rules);
+        bench.publish();
+        bench.pass(9_480);
+        bench.finish();
+        if is_over {
+            bench.step();
+        }
+        let mut first = bench.ask(rules);
+        bench.pass(480);
+        // The first one may still have to write when the second one has begun.
+        let feed = Arc::clone(&bench.feed);
+        while first.step(&|| lock(&feed).clock()) != Step::Over {}
+        bench.pass(5_000);
+        let sent = bench.feed().sent;
+        let found = numbers(&bench.files());
+        // In the middle of a GOP, no file can begin.
+        let expected = (0..474).chain(500..sent);
+        assert_eq!(found, Vec::from_iter(expected));
     }
 }
 
