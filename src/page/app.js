@@ -1,7 +1,7 @@
 // The page: what is live; or one player, at APP/NAME below.
 
 import { TEXTS, aKey, ask, query, root, rtmp, streams } from './player.js';
-import { add, addField, addUrls, copy, format, open, pathOf, plural, put, showRecording, toRecordings, withKey } from './parts.js';
+import { add, addField, addUrls, copy, open, pathOf, plural, put, shortly, showRecording, toRecordings, withKey } from './parts.js';
 
 const [main, state, kept, locked, publish] = ['main', 'header p', '#kept', 'section', '#publish'].map(s => document.querySelector(s));
 const cards = new Map(); // by name
@@ -29,7 +29,7 @@ function makeCard(name) {
 
   card.update = (stream, list) => {
     // By this machine's clock: the server may have none.
-    if (since !== stream.since) begun = format(Date.now() - stream.uptime_s * 1000, { dateStyle: 'short', timeStyle: 'short' });
+    if (since !== stream.since) begun = shortly(Date.now() - stream.uptime_s * 1000);
     since = stream.since;
     put(facts, describe(stream, begun));
     showRecording(recording, name, list, recorded);

@@ -9,6 +9,7 @@ export const pathOf = name => root + name.split('/').map(encode).join('/');
 const quote = text => (/^[\p{L}\p{N}.:/?=%@+,_~\[\]-]*$/u.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`);
 export const withKey = inQuery(keys);
 export const format = (time, options) => new Date(time).toLocaleString([], options);
+export const shortly = time => format(time, { dateStyle: 'short', timeStyle: 'short' });
 export const plural = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
 
 export function add(parent, tag, text) {
@@ -29,8 +30,8 @@ export function showRecording(element, name, { streams, disk }, recorded) {
   const runs = isFine && /^(recording|behind)$/.test(state);
   let words = isFine ? state && `Recording${runs ? '' : `: ${state}`}` : `Not recording: the disk is ${disk.state.replace('disk ', '')}`;
   const from = isFine ? since : disk.since;
-  if (from) words += ` since ${format(from, { dateStyle: 'short', timeStyle: 'short' })}`;
-  if (runs) words += ` · ${bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`} today${gaps ? ` · ${plural(gaps, 'gap')}` : ''}`;
+  if (from) words += ` since ${shortly(from)}`;
+  if (runs) words += ` · ${bytes < 1e9 ? (bytes / 1e6).toFixed(1) + ' MB' : (bytes / 1e9).toFixed(1) + ' GB'} today${gaps ? ` · ${plural(gaps, 'gap')}` : ''}`;
   if (state === 'behind') words += ` · ${behind} s behind`;
   put(text, words || '');
   element.className = runs ? 'runs' : '';

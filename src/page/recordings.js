@@ -1,7 +1,7 @@
 // The recordings of a stream: a player, and time lines of a day and an hour. The address says which:
 // #recordings, #2026-11-28 (a day here) or #2026-11-28T11:30:00.000Z.
 
-import { TEXTS, aKey, ask, isGtk, query, sleep, start, streams } from './player.js';
+import { TEXTS, aKey, ask, query, sleep, start, streams } from './player.js';
 import { add, copy, format, open, pathOf, put, showRecording } from './parts.js';
 
 const MINUTE = 60000;
@@ -32,7 +32,7 @@ export function past(main, name) {
     if (span) return isEnd ? span.to : Math.max(time, span.from);
     return isGrowing ? time + (isEnd ? HOUR : 0) : undefined;
   };
-  const newest = () => spans[spans.length - 1];
+  const newest = () => spans.length && spans[spans.length - 1].to;
   const isThere = (from, to) => spans.some(s => s.from < to && s.to > from);
   // An hour may be there twice.
   const timeOf = time => format(time, { timeStyle: end - begin === 24 * HOUR ? 'medium' : 'long' });
@@ -129,34 +129,33 @@ export function past(main, name) {
     if (shown) player.video.onclick = toggle;
   }
 
-  /** Plays what is recorded from a time on without a gap, about ten minutes at a time. */
+  /** Plays what is recorded from a time on without a gap, ten minutes at a time. */
   function replay(video, say, wanted) {
     let begun, ended; // what the video has
-    let pace; // ms of that in a second of the video, once it is known: a time-lapse has more than 1000
-    let speed = 1;
+    let pace; // ms of that in a second of the video, once known: more than 1000 in a time-lapse
+    let length = 10 * MINUTE;
     let turn = 0;
     const wall = () => (pace ? begun + video.currentTime * pace : wanted);
 
     async function load(time) {
       const mine = ++turn;
-      [wanted, ended, pace] = [time, time, 0];
+      wanted = ended = time;
+      video.onloadeddata = pace = null;
       for (; mine === turn; await sleep(3)) {
         const from = next(time);
         try {
           if (!from) return say('The recording ends here.');
           // It begins with the keyframe before, and must not grow.
-          const end = Math.min(from + 10 * MINUTE * speed, next(from, true));
+          const end = Math.min(from + length, next(from, true));
           const answer = await fetch(url(from, end), { headers: { Range: 'bytes=0-0' } });
           const text = await answer.text();
           if (mine !== turn) return;
           if (answer.ok) {
             [begun, ended] = ['from', 'to'].map(edge => Date.parse(answer.headers.get(`recording-${edge}`)));
             video.src = url(from, ended - 10);
-            video[isGtk ? 'onloadeddata' : 'onloadedmetadata'] = () => {
-              if (mine !== turn) return;
+            video.onloadeddata = () => {
               pace = (ended - begun) / video.duration || 1000;
-              // Up to four hours at once.
-              speed = Math.min(Math.max(pace / 1000, 1), 24);
+              length = Math.min(600 * pace, 4 * HOUR);
               video.currentTime = Math.max(0, from - begun) / pace;
             };
             return start(video);
@@ -198,8 +197,8 @@ export function past(main, name) {
   }
 
   function seek(time) {
-    time = next(time) || (newest() && newest().to - 5000);
-    if (!time) return;
+    time = next(time) || newest() - 5000;
+    if (time < 0) return;
     history.replaceState(null, '', '#' + new Date(time).toISOString());
     if (shown) shown.seek(time);
     else show((video, say) => replay(video, say, time));
@@ -220,6 +219,7 @@ export function past(main, name) {
     live.hidden = !isLive || !shown;
     last.hidden = !isLive;
     part.hidden = !cut;
+    choose.hidden = !newest();
   }
 
   function go() {
@@ -250,9 +250,8 @@ export function past(main, name) {
 
   last.href = `${pathOf(name)}.mp4${query}&last=30s&download`;
   pause.onclick = toggle;
-  choose.onclick = () => setCut(0, Math.min(place, (newest() || { to: place }).to - MINUTE));
-  beginHere.onclick = () => setCut(0, place);
-  endHere.onclick = () => setCut(1, place);
+  choose.onclick = () => setCut(0, Math.min(place, newest() - MINUTE));
+  [beginHere, endHere].forEach((button, i) => (button.onclick = () => setCut(i, place)));
   cancel.onclick = () => draw((cut = undefined));
   document.onkeydown = ({ key, target, ctrlKey, altKey, metaKey }) => {
     if (ctrlKey || altKey || metaKey || target.type === 'range') return;

@@ -149,7 +149,7 @@ mod tests {
             let found = urls.iter().find(|url| text.contains(*url));
             assert_eq!(found, None, "in {}", asset.name);
         }
-        assert!(len < 40_000, "{len} bytes");
+        assert!(len < 40 * 1024, "{len} bytes");
         assert!(sent < 15_000, "{sent} bytes as gzip");
     }
 }
