@@ -242,10 +242,18 @@ impl Catalog {
         name
     }
 
-    /// Sets length and duration of a file that was repaired or looked at, which is closed now.
-    pub fn settle(&mut self, stream: &StreamKey, name: FileName, len: u64, duration: u64) {
+    /// Sets length, begin and duration of a file that was repaired or looked at, which is closed now. `from`
+    /// is by a clock that may not have been set.
+    pub fn settle(
+        &mut self,
+        stream: &StreamKey,
+        name: FileName,
+        len: u64,
+        from: WallMillis,
+        duration: u64,
+    ) {
         if let Some(files) = self.streams.get_mut(stream) {
-            files.settle(name, len, duration);
+            files.settle(name, len, from, duration);
         }
     }
 
@@ -289,7 +297,8 @@ impl Catalog {
         boots.max().unwrap_or_default()
     }
 
-    /// Takes what a scan has found in place of the list. What is being written stays.
+    /// Takes what a scan has found in place of the list. What is being written stays, and so does what was
+    /// written today.
     pub fn replace(&mut self, mut found: Catalog) {
         for held in self.held.drain(..) {
             let files = self.streams.get(&held.stream);
@@ -304,6 +313,11 @@ impl Catalog {
                 new.note_gap(held.name, *gap);
             }
             found.held.push(held);
+        }
+        for (stream, files) in self.streams.from(None) {
+            if let Some(new) = found.streams.get_mut(stream) {
+                new.keep_day(files);
+            }
         }
         found.condition = std::mem::take(&mut self.condition);
         found.condition.is_listed = true;

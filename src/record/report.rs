@@ -39,7 +39,7 @@ impl DiskState {
 
     /// The state of a disk that has answered with this error.
     #[cfg(feature = "record")]
-    pub(super) fn of(error: &std::io::Error) -> DiskState {
+    pub(crate) fn of(error: &std::io::Error) -> DiskState {
         match Failure::of(error) {
             Failure::Full => DiskState::Full,
             Failure::Gone => DiskState::Gone,
@@ -112,7 +112,8 @@ pub struct RecordingReport {
     pub file: Option<String>,
     /// The number of bytes written since it began.
     pub bytes: u64,
-    /// The number of bytes of the stream's files that were written today (UTC).
+    /// The number of bytes of the stream that were written today (UTC), also to files that were removed
+    /// since; of those from before a restart, only what is still there.
     pub bytes_today: u64,
     /// The number of gaps since it began: messages left the memory before they were written, or a file couldn't
     /// begin with them.

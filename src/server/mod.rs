@@ -244,7 +244,8 @@ impl Server {
     pub fn start_recording(&self, key: &StreamKey, preroll: Duration) -> Result<(), StartRefused> {
         let shared = &self.shared;
         let preroll = Some(millis(preroll));
-        shared.recordings.start(shared, key, Why::Asked, preroll)
+        let started = shared.recordings.start(shared, key, Why::Asked, preroll);
+        started.map(drop)
     }
 
     /// Ends the recording of a stream, however it began; false if there is none. A stream that the

@@ -33,7 +33,7 @@ impl Recordings {
         _: &StreamKey,
         _: Why,
         _: Option<Millis>,
-    ) -> Result<(), StartRefused> {
+    ) -> Result<bool, StartRefused> {
         Err(StartRefused::NotBuilt)
     }
 

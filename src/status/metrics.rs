@@ -153,7 +153,7 @@ const OF_RECORDING: &[RecordingFigure] = &[
     ),
     (
         "brooklet_recording_today_bytes",
-        "Bytes of the stream that were recorded today (UTC).",
+        "Bytes of the stream that were recorded today (UTC); those from before a restart as far as they are there.",
         |_, report| Some(whole(report.bytes_today)),
     ),
     (

@@ -230,7 +230,22 @@ fn what_is_not_there_is_refused_with_a_reason() {
         (
             "/recordings/live/door.mp4",
             404,
-            "recordings/live/door isn't live",
+            "recordings/live/door isn't live; recordings need .mp4?from=TIME or .m3u8?from=TIME",
+        ),
+        (
+            "/recordings/live/door.flv?from=0",
+            404,
+            "recordings need .mp4?from=TIME",
+        ),
+        (
+            "/recordings/live/door.mp4?from=2026-11-28T11:30:00%2B01:00",
+            400,
+            "from is a time in UTC",
+        ),
+        (
+            "/recordings/live/door.m3u8?from=1795865400",
+            404,
+            "at that time, from 1970-01-21T18:51:05.400Z",
         ),
         ("/recordings/live/door.mp4?from=", 400, "from is a time"),
         (
@@ -329,6 +344,28 @@ fn a_server_without_recordings_says_so() {
     let answer = get(address, &span(0, 1), "");
     assert_eq!(answer.status, 404);
     assert_eq!(answer.text(), "nothing is recorded here\n");
+}
+
+#[test]
+fn while_the_folder_is_away_its_recordings_cannot_be_read() {
+    let door = Door::start();
+    let (folder, elsewhere) = (door.dir.path(), TempDir::new());
+    let away = elsewhere.join("away");
+    let playlist = span(0, 3).replace(".mp4", ".m3u8");
+    for is_there in [true, false, true] {
+        for target in [&door.url(0), &span(0, 3), &playlist] {
+            let answer = get(door.address, target, "");
+            let text = answer.text();
+            let status = if is_there { 200 } else { 503 };
+            assert_eq!(answer.status, status, "{target} {text}");
+            assert!(is_there || text.contains("disk gone"), "{text}");
+        }
+        if is_there && folder.exists() {
+            std::fs::rename(folder, &away).unwrap();
+        } else {
+            std::fs::rename(&away, folder).unwrap();
+        }
+    }
 }
 
 #[test]

@@ -232,3 +232,27 @@ fn a_recording_is_logged_when_it_begins_and_when_it_ends() {
     // What the folder has is said at the start.
     assert_eq!(server.with_log(about_files), 3, "{}", server.log());
 }
+
+#[cfg(all(feature = "record", feature = "http"))]
+#[test]
+fn a_request_for_a_recording_is_logged_if_it_changes_something() {
+    use crate::common::http::HttpClient;
+
+    let folder = TempDir::new();
+    let dir = folder.path().display().to_string();
+    let options = ["--record-streams", "none", "--record-free", "off"];
+    let server = Brooklet::start(&[&options[..], &["--record", &dir]].concat());
+    let _camera = Client::publishing(server.address(), "live", "door");
+    for (method, ends) in [("POST", 0), ("POST", 0), ("DELETE", 1)] {
+        let mut client = HttpClient::connect(server.http_address());
+        let target = "/api/v1/streams/live/door/recording";
+        client.request(method, target, "Content-Length: 0\r\n");
+        assert_eq!(client.answer().status, 200);
+        server.wait_for_log("ended the recording of live/door through the API", ends);
+    }
+    let asked = |log: &str| {
+        log.matches("asked through the API to record live/door")
+            .count()
+    };
+    assert_eq!(server.with_log(asked), 1, "{}", server.log());
+}

@@ -58,6 +58,11 @@ impl Files {
         if day == wall / DAY { bytes } else { 0 }
     }
 
+    /// Takes over what another list of the same stream has noted of its day: files may be gone since.
+    pub(super) fn keep_day(&mut self, before: &Files) {
+        self.day = self.day.max(before.day);
+    }
+
     pub(super) fn get(&self, name: FileName) -> Option<&Entry> {
         self.entries.get(self.place(name).ok()?)
     }
@@ -170,12 +175,15 @@ impl Files {
         self.day.1 += len.saturating_sub(before);
     }
 
-    pub(super) fn settle(&mut self, name: FileName, len: u64, duration: u64) {
+    pub(super) fn settle(&mut self, name: FileName, len: u64, from: WallMillis, duration: u64) {
         let Some(entry) = self.get_mut(name) else {
             return;
         };
         let before = entry.len;
         entry.len = len;
+        if name.boot() == 0 {
+            entry.begin_at(from);
+        }
         entry.duration = u32::try_from(duration).unwrap_or(u32::MAX);
         entry.state = State::Closed;
         let duration = entry.duration;

@@ -328,6 +328,23 @@ fn a_damaged_file_beside_one_of_its_name_is_a_stray() {
 }
 
 #[test]
+fn a_file_that_was_read_begins_to_the_millisecond() {
+    let (mut catalog, door) = (Catalog::default(), key("live/door"));
+    let dated = catalog.add_damaged(&door, name(0));
+    catalog.settle(&door, dated, 10, TODAY + 878, 5_000);
+    let file = catalog.find(&door, dated).unwrap();
+    assert_eq!([file.from, file.to], [TODAY + 878, TODAY + 5_878]);
+    // A clock that wasn't set says nothing.
+    let booted = catalog.add_damaged(&door, FileName::booted(3, 765_000, Format::Mp4));
+    catalog.settle(&door, booted, 10, 765_878, 5_000);
+    let file = catalog.find(&door, booted).unwrap();
+    assert_eq!(
+        [file.from, file.to],
+        [booted.start(), booted.start() + 5_000]
+    );
+}
+
+#[test]
 fn a_new_list_keeps_what_is_being_written() {
     let (mut catalog, door) = (Catalog::default(), key("live/door"));
     let open = catalog.begin(&door, name(0), TODAY);
@@ -340,7 +357,9 @@ fn a_new_list_keeps_what_is_being_written() {
         ],
         TODAY + 60 * MINUTE,
     );
+    let today = catalog.bytes_today(&door, TODAY);
     catalog.replace(found.catalog);
+    assert_eq!(catalog.bytes_today(&door, TODAY), today);
     assert_eq!(catalog.totals().bytes, 15);
     assert!(catalog.find(&door, open).unwrap().is_open);
     assert_eq!(catalog.next_in(State::Damaged, None), None);

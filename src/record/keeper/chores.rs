@@ -235,7 +235,7 @@ impl Chores {
 }
 
 fn settle(catalog: &mut Catalog, stream: &StreamKey, name: FileName, found: &Found) {
-    catalog.settle(stream, name, found.len, found.duration);
+    catalog.settle(stream, name, found.len, found.from, found.duration);
     catalog.note_gaps_of(stream, name, found.from, &found.gaps);
 }
 

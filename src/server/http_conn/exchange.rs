@@ -199,6 +199,12 @@ pub(super) fn response_to(refusal: &Refusal, may_challenge: bool) -> Response {
 
 /// The response to a request for a stream that isn't live.
 pub(super) fn not_live(key: &StreamKey) -> Response {
-    let why = [key.as_str(), " isn't live"].concat();
-    Response::text(Status::NotFound, &why)
+    let key = key.as_str();
+    // Without a time, the path of a recording is that of a stream.
+    let hint = if key.starts_with("recordings/") {
+        "; recordings need .mp4?from=TIME or .m3u8?from=TIME"
+    } else {
+        ""
+    };
+    Response::text(Status::NotFound, &[key, " isn't live", hint].concat())
 }

@@ -27,8 +27,9 @@ pub(super) fn reply(exchange: &Exchange<'_>, key: &StreamKey) -> Result<Response
     } else {
         let preroll = preroll(exchange)?;
         let started = recordings.start(shared, key, Why::Asked, preroll);
-        started.map_err(|refused| refusal(refused, key))?;
-        log::info!("{client} asked through the API to record {key}");
+        if started.map_err(|refused| refusal(refused, key))? {
+            log::info!("{client} asked through the API to record {key}");
+        }
         recordings.report(key)
     };
     let status = ServerStatus {

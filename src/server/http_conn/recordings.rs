@@ -21,7 +21,9 @@ use crate::calendar;
 use crate::http::response::Length;
 use crate::http::{Method, Response, Route, Status, conditions, query};
 use crate::record::WallMillis;
-use crate::record::playback::Body;
+use crate::record::playback::time::Shown;
+use crate::record::playback::{Body, Recordings};
+use crate::record::report::DiskState;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::Shared;
 use crate::server::lines::About;
@@ -199,7 +201,7 @@ fn time_of(exchange: &Exchange<'_>, name: &str) -> Answer<Option<WallMillis>> {
     time.map(Some).ok_or_else(|| {
         bad(&[
             name,
-            " is a time such as 2026-11-28T11:30:00Z, or in ms since 1970",
+            " is a time in UTC such as 2026-11-28T11:30:00Z, or in ms since 1970",
         ]
         .concat())
     })
@@ -252,9 +254,34 @@ fn disk_failed(exchange: &Exchange<'_>, key: &StreamKey, error: &std::io::Error)
     super::retry_later(Status::ServiceUnavailable, why).into()
 }
 
+/// The response if nothing was recorded of a stream at a time. It shows how that time was understood.
 #[inline(never)]
-fn not_recorded(key: &StreamKey) -> Box<Response> {
-    not_found(&["nothing was recorded of ", key.as_str(), " at that time"].concat())
+fn not_recorded(recordings: &Recordings, key: &StreamKey, from: WallMillis) -> Box<Response> {
+    let time = Shown(from).to_string();
+    let key = key.as_str();
+    let why = [
+        "nothing was recorded of ",
+        key,
+        " at that time, from ",
+        &time,
+    ];
+    missing(recordings, &why.concat())
+}
+
+/// The response if something isn't there, or can't be seen because the whole disk isn't.
+#[inline(never)]
+fn missing(recordings: &Recordings, why: &str) -> Box<Response> {
+    let state = match recordings.disk.check() {
+        Ok(()) => DiskState::Fine,
+        Err(error) => DiskState::of(&error),
+    };
+    match state {
+        DiskState::Gone | DiskState::Failing => {
+            let why = ["the recordings can't be read: ", state.name()].concat();
+            super::retry_later(Status::ServiceUnavailable, &why).into()
+        }
+        _ => not_found(why),
+    }
 }
 
 #[inline(never)]

@@ -114,14 +114,14 @@ impl Recordings {
     }
 
     /// Begins to record a stream, with up to `preroll` ms of what came before. If it is recorded
-    /// already, this changes nothing, except that [`Why::Record`] begins a new file.
+    /// already, this changes nothing, except that [`Why::Record`] begins a new file. Returns whether it wasn't.
     pub(super) fn start(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
         key: &StreamKey,
         why: Why,
         preroll: Option<Millis>,
-    ) -> Result<(), StartRefused> {
+    ) -> Result<bool, StartRefused> {
         let store = self.store.as_ref().ok_or(StartRefused::NoFolder)?;
         let stream = shared.table.find(key).filter(|stream| stream.is_live());
         let stream = stream.ok_or(StartRefused::NotLive)?;
@@ -134,7 +134,7 @@ impl Recordings {
             if why == Why::Record {
                 same.ask_for_a_new_file();
             }
-            return Ok(());
+            return Ok(false);
         }
         let state = store.catalog().condition.state;
         if why == Why::Asked && state.recording().is_some() {
@@ -157,7 +157,7 @@ impl Recordings {
             new.run(recorder, &|| (shared.now(), wall_clock::now()));
         };
         let spawned = thread::spawn("recording", thread::STACK_LEN, Box::new(run));
-        spawned.map(drop).map_err(|_| StartRefused::NoRoom)
+        spawned.map(|_| true).map_err(|_| StartRefused::NoRoom)
     }
 
     /// Ends the recording of a stream; false if there is none.

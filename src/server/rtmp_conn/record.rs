@@ -38,7 +38,7 @@ impl RtmpConnection {
         // A recorder waits for a disk that can't be used now.
         let disk = shared.recordings.disk().unwrap_or_default().state;
         let trouble = match result {
-            Ok(()) => disk.recording().map(RecordingState::name),
+            Ok(_) => disk.recording().map(RecordingState::name),
             Err(refused) => Some(refused.text()),
         };
         let (level, code, description) = match trouble {

@@ -1,7 +1,7 @@
 //! Files: whole, or the pieces of them that playlists list.
 
 use super::{Answer, Bytes, Exchange, Offer};
-use super::{bad, disk_failed, has_parameter, log_beginning, not_found, parameter};
+use super::{bad, disk_failed, has_parameter, log_beginning, missing, parameter};
 use crate::http::{Response, date};
 use crate::record::name::{FileName, Format};
 use crate::record::playback::file::{FileBody, InitBody};
@@ -16,7 +16,7 @@ pub(super) fn reply(
     key: &StreamKey,
     name: &str,
 ) -> Answer<Bytes> {
-    let missing = || not_found("there is no such recording");
+    let missing = || missing(recordings, "there is no such recording");
     let (name, _) = FileName::parse(name).ok_or_else(missing)?;
     let opened = FileBody::open(recordings, key, name);
     let opened = opened.map_err(|error| disk_failed(exchange, key, &error))?;

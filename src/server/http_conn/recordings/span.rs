@@ -39,14 +39,14 @@ pub(super) fn file(
         paid = pay(exchange, bytes);
         paid.is_some()
     });
-    let plan = plan.map_err(|why| refusal(exchange, key, why))?;
+    let plan = plan.map_err(|why| refusal(exchange, recordings, key, from, why))?;
     let id = format!("{:016x}", hash(&plan));
     let response = Response::new("video/mp4", &[][..])
         .header("Recording-From", &Shown(plan.from).to_string())
         .header("Recording-To", &Shown(plan.to).to_string());
     let from = plan.from;
     let body = SpanBody::new(recordings.clone(), key.clone(), plan);
-    let body = body.ok_or_else(|| not_recorded(key))?;
+    let body = body.ok_or_else(|| not_recorded(recordings, key, from))?;
     let offer = Offer {
         response,
         id,
@@ -94,7 +94,7 @@ pub(super) fn playlist(
         to,
     };
     let survey = span.survey(wall_clock::now());
-    let survey = survey.map_err(|why| refusal(exchange, key, why))?;
+    let survey = survey.map_err(|why| refusal(exchange, recordings, key, from, why))?;
     let (_, name) = asked.app_and_name();
     let folder = if exchange.head.path().ends_with("/index.m3u8") {
         String::new()
@@ -169,9 +169,15 @@ fn times(exchange: &Exchange<'_>) -> Answer<[WallMillis; 2]> {
 }
 
 /// The response if there is no such span.
-fn refusal(exchange: &Exchange<'_>, key: &StreamKey, why: NoPlan) -> Box<Response> {
+fn refusal(
+    exchange: &Exchange<'_>,
+    recordings: &Recordings,
+    key: &StreamKey,
+    from: WallMillis,
+    why: NoPlan,
+) -> Box<Response> {
     match why {
-        NoPlan::Nothing => not_recorded(key),
+        NoPlan::Nothing => not_recorded(recordings, key, from),
         NoPlan::Flv(file) => {
             let stream = percent::encode(key.as_str());
             // The page takes the path from behind the colon.
