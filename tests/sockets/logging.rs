@@ -9,7 +9,9 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use crate::client::{AAC_HEADER, AVC_320X240, Client, wait_until};
+#[cfg(feature = "record")]
+use crate::client::{AAC_HEADER, AVC_320X240};
+use crate::client::{Client, wait_until};
 #[cfg(all(feature = "record", feature = "http"))]
 use crate::common::http::HttpClient;
 use crate::common::{Brooklet, TempDir, without_settings};
