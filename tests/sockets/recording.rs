@@ -24,6 +24,11 @@ fn record(folder: &TempDir) -> Record {
         .free(Some(0))
 }
 
+/// Settings of a server that is asked often.
+fn polled() -> Config {
+    Config::default().max_connect_rate(10_000)
+}
+
 /// Publishes with this type. Returns the codes of all statuses in reply to it.
 fn publish(address: SocketAddr, name: &str, kind: &str) -> (Client, Vec<String>) {
     let mut client = Client::connected(address, "live");
@@ -59,7 +64,7 @@ fn listed(server: &Server) -> Json {
 fn the_settings_decide_which_streams_are_recorded() {
     let folder = TempDir::new();
     let streams = vec![parse_recorded("live/door").unwrap()];
-    let server = server(Config::default().record(record(&folder).streams(streams)));
+    let server = server(polled().record(record(&folder).streams(streams)));
     for (name, is_recorded) in [("gate", false), ("door", true)] {
         // A publisher isn't told what it hasn't asked for.
         let (_publisher, codes) = publish(server.rtmp_addresses()[0], name, "live");
@@ -102,7 +107,7 @@ fn a_publisher_that_asks_is_recorded_if_it_may_ask() {
         (false, "record", false),
     ] {
         let record = record(&folder).on_request(may_ask);
-        let server = server(Config::default().record(record));
+        let server = server(polled().record(record));
         let (_publisher, codes) = publish(server.rtmp_addresses()[0], "door", kind);
         let expected = ["NetStream.Publish.Start", "NetStream.Record.Start"];
         assert_eq!(codes, expected[..1 + usize::from(is_recorded)], "{kind}");
@@ -115,7 +120,7 @@ fn a_recording_begins_and_ends_over_http() {
     const DOOR: &str = "/api/v1/streams/live/door/recording";
 
     let folder = TempDir::new();
-    let server = server(Config::default().record(record(&folder)));
+    let server = server(polled().record(record(&folder)));
     assert_eq!(ask(&server, "POST", DOOR).status, 404);
     let (_publisher, _) = publish(server.rtmp_addresses()[0], "door", "live");
     assert_eq!(listed(&server), Json::Null);
@@ -152,7 +157,7 @@ fn a_stream_that_the_format_cannot_hold_is_a_finding() {
         (RecordFormat::Auto, "recording"),
     ] {
         let record = record(&folder).streams(all.clone()).format(format);
-        let server = server(Config::default().record(record));
+        let server = server(polled().record(record));
         let (mut publisher, _) = publish(server.rtmp_addresses()[0], "door", "live");
         let mut timestamp = 0;
         wait_until("its state is known", || {
@@ -171,7 +176,7 @@ fn a_stream_that_the_format_cannot_hold_is_a_finding() {
 
 #[test]
 fn without_a_folder_nothing_can_be_recorded_and_the_answer_says_so() {
-    let server = server(Config::default());
+    let server = server(polled());
     let (_publisher, codes) = publish(server.rtmp_addresses()[0], "door", "record");
     assert_eq!(codes, ["NetStream.Publish.Start"]);
     let answer = ask(&server, "POST", "/api/v1/streams/live/door/recording");
@@ -183,7 +188,7 @@ fn without_a_folder_nothing_can_be_recorded_and_the_answer_says_so() {
 #[test]
 fn the_program_that_embeds_the_server_may_ask() {
     let folder = TempDir::new();
-    let server = server(Config::default().record(record(&folder)));
+    let server = server(polled().record(record(&folder)));
     let door = StreamKey::new("live", "door").unwrap();
     let start = || server.start_recording(&door, Duration::from_secs(10));
     assert_eq!(start(), Err(StartRefused::NotLive));
@@ -207,7 +212,7 @@ fn a_recording_begins_with_the_first_keyframe_and_not_with_the_newest() {
     let folder = TempDir::new();
     let all = vec![parse_recorded("*").unwrap()];
     let record = record(&folder).streams(all);
-    let server = server(Config::default().record(record));
+    let server = server(polled().record(record));
     let (mut publisher, _) = publish(server.rtmp_addresses()[0], "door", "live");
     publisher.send_message(type_id::AUDIO, 1, 0, &[0xAF, 0, 0x12, 0x10]);
     publisher.send_message(type_id::VIDEO, 1, 0, HEADER);

@@ -13,18 +13,23 @@
 //! The disk is gone when the marker isn't there or has another id. A disk that was on a file system of its
 //! own isn't the root file system, whatever the marker says.
 
+mod file;
+#[cfg(test)]
+mod tests;
+
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, Mode, flock, mkdir, rmdir, statvfs, unlink};
 use rustix::io::Errno;
+
+use file::OsFile;
 
 use super::{Disk, DiskFile, Failure, FoundFile, Space};
 use crate::record::WallMillis;
@@ -90,6 +95,17 @@ impl OsDisk {
             above = folder;
         }
         Ok(())
+    }
+
+    /// Makes sure that the disk that is claimed is there.
+    fn recognize(&self, claim: &Claim) -> io::Result<()> {
+        self.check_mounted(claim.is_mounted)?;
+        let (id, _) = claim.marker.as_ref().ok_or_else(|| gone("not claimed"))?;
+        let marker = open_own(OpenOptions::new().read(true), &self.root.join(MARKER))?;
+        match id_of(&read_marker(&marker)?) {
+            Some(found) if found == *id => Ok(()),
+            _ => Err(gone("the disk was replaced")),
+        }
     }
 
     /// Writes the marker, unless this is what it says already.
@@ -223,15 +239,7 @@ impl Disk for OsDisk {
 
     fn check(&self) -> io::Result<()> {
         let mut claim = self.claim_state();
-        let is_same = self.check_mounted(claim.is_mounted).and_then(|_| {
-            let (id, _) = claim.marker.as_ref().ok_or_else(|| gone("not claimed"))?;
-            let marker = open_own(OpenOptions::new().read(true), &self.root.join(MARKER))?;
-            match id_of(&read_marker(&marker)?) {
-                Some(found) if found == *id => Ok(()),
-                _ => Err(gone("the disk was replaced")),
-            }
-        });
-        if let Err(error) = is_same {
+        if let Err(error) = self.recognize(&claim) {
             if Failure::of(&error) == Failure::Gone {
                 // An open file would keep the rest of the disk from going.
                 claim.marker = None;
@@ -247,6 +255,10 @@ impl Disk for OsDisk {
 
     fn claim(&self) -> io::Result<()> {
         let mut claim = self.claim_state();
+        if self.recognize(&claim).is_ok() {
+            // Not for a moment is the lock given up, in which another process could take it.
+            return Ok(());
+        }
         let is_mounted = self.check_mounted(claim.is_mounted)?;
         claim.marker = None;
         let path = self.root.join(MARKER);
@@ -401,100 +413,3 @@ fn open_own(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     options.custom_flags(flags.bits() as i32).open(path)
 }
-
-/// A file of an [`OsDisk`].
-struct OsFile {
-    file: File,
-    /// Whether the file system counts the names of files.
-    has_links: bool,
-}
-
-impl OsFile {
-    fn boxed(file: File) -> io::Result<Box<dyn DiskFile>> {
-        let has_links = file.metadata()?.nlink() > 0;
-        Ok(Box::new(OsFile { file, has_links }))
-    }
-}
-
-impl DiskFile for OsFile {
-    fn write_at(&mut self, offset: u64, slices: &[IoSlice<'_>]) -> io::Result<()> {
-        let mut done = write_vectored_at(&self.file, offset, slices)?;
-        let mut offset = offset + done as u64;
-        // What was left over: nearly always nothing.
-        for slice in slices {
-            let skipped = done.min(slice.len());
-            done -= skipped;
-            let rest = slice.get(skipped..).unwrap_or_default();
-            self.file.write_all_at(rest, offset)?;
-            offset += rest.len() as u64;
-        }
-        Ok(())
-    }
-
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.file.read_at(buffer, offset) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                other => return other,
-            }
-        }
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()
-    }
-
-    fn allocate(&mut self, len: u64) -> io::Result<()> {
-        allocate(&self.file, len)
-    }
-
-    fn truncate(&mut self, len: u64) -> io::Result<()> {
-        self.file.set_len(len)
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
-    }
-
-    fn is_removed(&self) -> bool {
-        let metadata = self.file.metadata();
-        self.has_links && metadata.is_ok_and(|metadata| metadata.nlink() == 0)
-    }
-
-    fn set_modified(&mut self, to: WallMillis) -> io::Result<()> {
-        self.file
-            .set_modified(UNIX_EPOCH + Duration::from_millis(to))
-    }
-}
-
-/// Writes in one call, maybe not everything. Returns how many bytes were written.
-#[cfg(not(any(target_vendor = "apple", target_os = "haiku")))]
-fn write_vectored_at(file: &File, offset: u64, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    match rustix::io::pwritev(file, slices, offset) {
-        Err(Errno::INTR) => Ok(0),
-        other => Ok(other?),
-    }
-}
-
-#[cfg(any(target_vendor = "apple", target_os = "haiku"))]
-fn write_vectored_at(_: &File, _: u64, _: &[IoSlice<'_>]) -> io::Result<usize> {
-    Ok(0)
-}
-
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn allocate(file: &File, len: u64) -> io::Result<()> {
-    use rustix::fs::{FallocateFlags, fallocate};
-
-    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, len) {
-        Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
-        other => Ok(other?),
-    }
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn allocate(_: &File, _: u64) -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests;

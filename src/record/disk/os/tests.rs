@@ -163,6 +163,22 @@ fn a_second_program_is_refused_with_the_first_ones_number() {
 }
 
 #[test]
+fn a_disk_that_is_claimed_again_is_never_free_in_between() {
+    let folder = Folder::new();
+    let first = folder.disk();
+    first.claim().unwrap();
+    let root = folder.0.clone();
+    let others = std::thread::spawn(move || {
+        let second = OsDisk::new(root, 4712);
+        (0..2_000).all(|_| second.claim().is_err())
+    });
+    while !others.is_finished() {
+        first.claim().unwrap();
+    }
+    assert!(others.join().unwrap());
+}
+
+#[test]
 fn a_disk_without_its_marker_is_gone_until_it_is_claimed() {
     let folder = Folder::new();
     let disk = folder.disk();
