@@ -260,6 +260,7 @@ fn a_publishers_absence_within_a_file_is_a_gap_on_the_time_line() {
     spans(&mut watched, 5.0);
     drop(publisher);
     watched.server.wait_for_log("stopped publishing", 1);
+    // The gap itself, which the list shows from a second on.
     std::thread::sleep(Duration::from_secs(4));
     let _publisher = clock::publish(&watched.server.url("door"));
     let mut both = Vec::new();

@@ -7,14 +7,14 @@
 //! parts          `----- 1 ---'  `--- 2 --'             `-3-'
 //! ```
 //!
-//! A part is a range of one file. Of its fragments only sums are kept, which stand at the end of a file that is
-//! wanted as a whole; their notes are read when they are needed. A file with other tracks ends the span, since one MP4 file can't have both.
+//! A part is a range of one file. Of its fragments only sums are kept; their notes are read when they are
+//! needed. A closed file has its own sums at its end, so one that lies in the span as a whole takes a single
+//! read. A file with other tracks ends the span, since one MP4 file can't have both.
 
 use std::io;
 
-use super::Body;
-use super::Recordings;
 use super::file::FileBody;
+use super::{Body, Recordings};
 use crate::media::Medium;
 use crate::media::mp4::movie::{Shift, Times, Totals, TrackTimes};
 use crate::media::mp4::note::Note;

@@ -3,6 +3,7 @@ mod clocks;
 mod disks;
 mod feed;
 mod files;
+mod gaps;
 mod random;
 mod recorded;
 mod slow;
