@@ -79,6 +79,8 @@
 pub mod allowance;
 #[doc(hidden)]
 pub mod calendar;
+#[cfg(feature = "relay")]
+pub mod client;
 pub mod config;
 #[doc(hidden)]
 pub mod http;
@@ -86,9 +88,12 @@ pub mod http;
 pub mod live;
 pub mod media;
 mod medium;
+mod net;
 #[cfg_attr(not(feature = "record"), path = "record/no_record.rs")]
 #[doc(hidden)]
 pub mod record;
+#[cfg(feature = "relay")]
+mod relay;
 pub mod rtmp;
 #[doc(hidden)]
 pub mod server;

@@ -2,7 +2,8 @@
 //! of a folder. Protocol code knows no socket, thread or clock.
 //!
 //! ```text
-//! program -> server -> status -> record -> live -> { rtmp, media, http }
+//! program -> server -> status -> { record, relay } -> live -> { rtmp, media, http }
+//! program, server -> client -> net
 //! ```
 
 #[path = "layering/circles.rs"]
@@ -32,14 +33,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("live", &["rtmp", "media", "http"]),
     ("config", &["rtmp", "live"]),
     ("record", &["rtmp", "media", "live"]),
-    ("status", &["rtmp", "media", "live", "config", "record"]),
+    ("net", &["live"]),
+    ("client", &["rtmp", "media", "http", "live", "net"]),
+    ("relay", &["rtmp", "media", "live"]),
+    (
+        "status",
+        &["rtmp", "media", "live", "config", "record", "relay"],
+    ),
     (
         "server",
         &[
-            "rtmp", "media", "http", "live", "config", "record", "status",
+            "rtmp", "media", "http", "live", "config", "record", "relay", "status", "net", "client",
         ],
     ),
-    ("program", &["live", "config", "server"]),
+    (
+        "program",
+        &["live", "config", "server", "client", "media", "rtmp"],
+    ),
 ];
 
 /// Of RTMP, HTTP shares the names of streams and what every handshake needs.

@@ -12,8 +12,8 @@ use super::Shared;
 use super::connection::refuse;
 use super::connections::{Full, Permit};
 use super::handler::Protocol;
-use super::socket::Socket;
 use super::{http_conn, rtmp_conn, thread};
+use crate::net::socket::Socket;
 
 /// The pause after a failed accept: without descriptors or memory, the next try would fail, too.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

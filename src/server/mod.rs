@@ -27,7 +27,6 @@ mod rates;
 #[cfg_attr(not(feature = "record"), path = "no_recording.rs")]
 mod recording;
 mod rtmp_conn;
-mod socket;
 mod start_error;
 mod text;
 pub mod thread;
@@ -45,6 +44,7 @@ use crate::live::arena::Arena;
 use crate::live::out::join::Join;
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};
+use crate::net::socket::Socket;
 use crate::record::report::DiskReport;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
@@ -61,7 +61,6 @@ use listener::Listener;
 use rates::{Rates, Refused};
 pub use recording::StartRefused;
 use recording::{Recordings, Why};
-use socket::Socket;
 pub use start_error::{StartError, StartErrorKind};
 
 /// A running server. Dropping it stops it.

@@ -8,11 +8,11 @@ use super::open::OpenConnection;
 use crate::allowance::{Allowance, PER_CONNECTION};
 use crate::config::one_client;
 use crate::live::lock;
+use crate::net::socket::Socket;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::server::Shared;
 use crate::server::client::Protocol;
 use crate::server::end::ConnectionEnd;
-use crate::server::socket::Socket;
 
 /// The memory in bytes that a connection needs before it has sent anything: 440 for its entry in the
 /// list (a growing vector may have room for two), 130 for the client's name, 210 for socket, recorder

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::allowance::Allowance;
 use crate::http::{Head, Method, Response, Route, Status, websocket};
 use crate::live::stream::Stream;
+use crate::net::socket::Socket;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::Shared;
 use crate::server::access::{Credentials, Page};
@@ -13,7 +14,6 @@ use crate::server::client::{Action, Client};
 use crate::server::connections::Connections;
 use crate::server::handler::{Refusal, RefusalKind, StreamRequest};
 use crate::server::lines::About;
-use crate::server::socket::Socket;
 
 /// See the module's documentation.
 pub(super) struct Exchange<'a> {

@@ -1,0 +1,3 @@
+//! Sockets, as the server and the client use them: options, blocking reads, sends that never wait.
+
+pub(crate) mod socket;
