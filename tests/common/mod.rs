@@ -16,6 +16,7 @@ pub(crate) mod packets;
 pub(crate) mod process;
 pub(crate) mod publisher;
 pub(crate) mod random;
+pub(crate) mod servers;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
