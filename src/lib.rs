@@ -98,6 +98,8 @@ pub mod rtmp;
 #[doc(hidden)]
 pub mod server;
 mod status;
+#[doc(hidden)]
+pub mod url;
 
 pub use config::Config;
 pub use live::Millis;

@@ -19,14 +19,16 @@ use std::sync::LazyLock;
 use circles::circles;
 use paths::paths;
 
-/// What every layer may use: what it pays from for what it keeps, dates, and what a message is of.
-const EVERYWHERE: &[&str] = &["allowance", "calendar", "medium"];
+/// What every layer may use: what it pays from for what it keeps, dates, what a message is of, and the URLs
+/// of streams.
+const EVERYWHERE: &[&str] = &["allowance", "calendar", "medium", "url"];
 
 /// Each layer with the layers that it may use besides.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("allowance", &[]),
     ("calendar", &[]),
     ("medium", &[]),
+    ("url", &[]),
     ("media", &[]),
     ("rtmp", &[]),
     ("http", &["rtmp"]),
