@@ -59,6 +59,7 @@ pub mod metadata;
 pub(crate) mod printable;
 pub mod rate;
 mod relay_writer;
+mod server_call;
 pub mod server_session;
 pub mod stream_key;
 
