@@ -45,6 +45,7 @@ pub mod chunk;
 pub mod chunk_reader;
 pub mod chunk_writer;
 mod client_command;
+pub mod client_session;
 pub mod command;
 pub mod connect;
 pub mod data;
