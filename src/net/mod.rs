@@ -1,5 +1,5 @@
 //! Sockets, as the server and the client use them: options, blocking reads, sends that never wait.
 
 pub(crate) mod socket;
-#[cfg(feature = "tls")]
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 pub(crate) mod tls;

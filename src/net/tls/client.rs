@@ -10,11 +10,13 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, Connection, DigitallySignedStruct, Error,
-    RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme,
 };
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use super::Tls;
 
 /// The servers that are trusted: those of the system's roots, and of one's own.
 pub(crate) struct TlsClient {
@@ -53,7 +55,7 @@ impl TlsClient {
 
     /// Begins a connection to a host. With a pin, the server's certificate has to have this SHA-256, and
     /// nothing else of it matters.
-    pub(super) fn connect(&self, host: &str, pin: Option<&[u8; 32]>) -> io::Result<Connection> {
+    pub(in crate::net) fn connect(&self, host: &str, pin: Option<&[u8; 32]>) -> io::Result<Tls> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| io::Error::new(ErrorKind::InvalidInput, "TLS: not a host name"))?;
         let config = match pin {
@@ -65,7 +67,7 @@ impl TlsClient {
             }
         };
         let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
-        Ok(connection.into())
+        Ok(Tls::new(connection.into()))
     }
 }
 

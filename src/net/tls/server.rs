@@ -9,8 +9,9 @@ use std::time::SystemTime;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{Connection, ServerConfig, ServerConnection};
+use rustls::{ServerConfig, ServerConnection};
 
+use super::Tls;
 use crate::live::lock;
 
 /// The certificate and key of a server, in files.
@@ -68,10 +69,10 @@ impl TlsServer {
     }
 
     /// Begins a connection of a client.
-    pub(super) fn accept(&self) -> io::Result<Connection> {
+    pub(in crate::net) fn accept(&self) -> io::Result<Tls> {
         let config = Arc::clone(&lock(&self.loaded).config);
         let connection = ServerConnection::new(config).map_err(io::Error::other)?;
-        Ok(connection.into())
+        Ok(Tls::new(connection.into()))
     }
 }
 
