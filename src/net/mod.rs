@@ -3,3 +3,5 @@
 #[cfg(feature = "relay")]
 pub(crate) mod dial;
 pub(crate) mod socket;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+pub(crate) mod tls;

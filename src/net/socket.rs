@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 
+use super::tls::Tls;
 use crate::live::out::sink::Sink;
 
 /// The maximum number of unsent bytes that the kernel holds for a socket. No skip can remove lag in the
@@ -32,6 +33,7 @@ const USER_TIMEOUT_OUTGOING: Duration = Duration::from_secs(10);
 /// threads of the publishers whose streams it plays, which send.
 pub(crate) struct Socket {
     stream: TcpStream,
+    tls: Option<Box<Tls>>,
     /// The number of the subscriber that is in the middle of a message; 0 for none. A connection may
     /// play several streams, whose messages must not be mixed.
     claimed_by: AtomicU64,
@@ -72,11 +74,31 @@ impl Socket {
         }
         Socket {
             stream,
+            tls: None,
             claimed_by: AtomicU64::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             read_timeout: AtomicU64::new(0),
         }
+    }
+
+    /// The same inside of TLS. The handshake is done by the first reads and writes.
+    pub(crate) fn accept_tls(self, server: &super::tls::TlsServer) -> io::Result<Socket> {
+        let tls = Some(Box::new(server.accept()?));
+        Ok(Socket { tls, ..self })
+    }
+
+    /// The same inside of TLS, to a server of this name. With a pin, its certificate has to have this
+    /// SHA-256. The handshake is done by the first reads and writes.
+    #[cfg(feature = "tls")]
+    pub(crate) fn connect_tls(
+        self,
+        client: &super::tls::TlsClient,
+        host: &str,
+        pin: Option<&[u8; 32]>,
+    ) -> io::Result<Socket> {
+        let tls = Some(Box::new(client.connect(host, pin)?));
+        Ok(Socket { tls, ..self })
     }
 
     /// The address at which the connection was accepted; `None` if it is gone already.
@@ -89,13 +111,22 @@ impl Socket {
     /// [`WouldBlock`](ErrorKind::WouldBlock). Fails with [`TimedOut`](ErrorKind::TimedOut) if the kernel
     /// has given up the connection.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let result = (&self.stream).read(buffer);
+        let result = match &self.tls {
+            None => (&self.stream).read(buffer),
+            Some(tls) => {
+                let raw = &mut |input: &mut [u8]| (&self.stream).read(input);
+                tls.read(buffer, raw, &mut Unwaiting(&self.stream))
+            }
+        };
         count(&self.received, result)
     }
 
     /// Like [`read`](Self::read), into several buffers one after the other.
     pub(crate) fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        count(&self.received, (&self.stream).read_vectored(buffers))
+        match buffers {
+            [first, ..] if self.tls.is_some() => self.read(first),
+            _ => count(&self.received, (&self.stream).read_vectored(buffers)),
+        }
     }
 
     /// The numbers of bytes received and sent.
@@ -106,6 +137,9 @@ impl Socket {
     /// Whether the peer has closed its side, or the connection is lost. False while earlier bytes are
     /// unread.
     pub(crate) fn is_closed_by_peer(&self) -> bool {
+        if self.tls.as_ref().is_some_and(|tls| tls.has_input()) {
+            return false;
+        }
         let mut byte = [MaybeUninit::uninit()];
         // A peek, so that the byte stays for the next read.
         let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
@@ -137,15 +171,25 @@ impl Socket {
     }
 
     /// Writes all bytes, and waits if necessary. Only for a connection that plays nothing.
-    pub(crate) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
-        (&self.stream).write_all(bytes)?;
-        self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    pub(crate) fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(len) => bytes = bytes.get(len..).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
     }
 
     /// Writes some of the first bytes, and waits if necessary.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        count(&self.sent, (&self.stream).write(bytes))
+        let result = match &self.tls {
+            None => (&self.stream).write(bytes),
+            Some(tls) => tls.write(bytes, &mut &self.stream),
+        };
+        count(&self.sent, result)
     }
 
     /// Wakes up the connection's thread from its read as if the peer had closed.
@@ -178,6 +222,20 @@ impl Socket {
     }
 }
 
+/// A socket to which writes never wait.
+struct Unwaiting<'a>(&'a TcpStream);
+
+impl Write for Unwaiting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        SockRef::from(self.0).send_with_flags(bytes, flags)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn count(bytes: &AtomicU64, result: io::Result<usize>) -> io::Result<usize> {
     if let Ok(len) = result {
         bytes.fetch_add(len as u64, Ordering::Relaxed);
@@ -187,6 +245,10 @@ fn count(bytes: &AtomicU64, result: io::Result<usize>) -> io::Result<usize> {
 
 impl Sink for Socket {
     fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let Some(tls) = &self.tls {
+            let result = tls.try_send(slices, &mut Unwaiting(&self.stream));
+            return count(&self.sent, result);
+        }
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         let socket = SockRef::from(&self.stream);
         let result = match slices {
@@ -197,11 +259,19 @@ impl Sink for Socket {
         count(&self.sent, result)
     }
 
+    fn flush(&self) -> io::Result<bool> {
+        let tls = self.tls.as_ref();
+        tls.map_or(Ok(true), |tls| tls.flush(&mut Unwaiting(&self.stream)))
+    }
+
     fn shutdown(&self) {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     fn finish(&self) {
+        if let Some(tls) = &self.tls {
+            tls.close(&mut Unwaiting(&self.stream));
+        }
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
