@@ -98,6 +98,7 @@ pub mod rtmp;
 #[doc(hidden)]
 pub mod server;
 mod status;
+mod stream_message;
 #[doc(hidden)]
 pub mod url;
 
@@ -116,6 +117,6 @@ pub use rtmp::stream_key::StreamKey;
 pub use server::handler::{Client, Handler, Protocol, Refusal, StreamRequest};
 pub use server::{
     Attached, Detached, Server, ServerBuilder, StartError, StartErrorKind, StartRefused,
-    StreamMessage,
 };
 pub use status::{ConnectionReport, StreamStatus};
+pub use stream_message::StreamMessage;
