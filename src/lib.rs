@@ -98,6 +98,9 @@ pub mod rtmp;
 #[doc(hidden)]
 pub mod server;
 mod status;
+mod stream_message;
+#[doc(hidden)]
+pub mod url;
 
 pub use config::Config;
 pub use live::Millis;
@@ -115,6 +118,6 @@ pub use rtmp::stream_key::StreamKey;
 pub use server::handler::{Client, Handler, Protocol, Refusal, StreamRequest};
 pub use server::{
     Attached, Detached, Server, ServerBuilder, StartError, StartErrorKind, StartRefused,
-    StreamMessage,
 };
 pub use status::{ConnectionReport, StreamStatus};
+pub use stream_message::StreamMessage;

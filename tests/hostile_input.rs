@@ -85,6 +85,15 @@ fn random_bytes_after_a_handshake_end_only_the_connection() {
 }
 
 #[test]
+fn servers_that_say_anything_make_a_client_neither_panic_nor_grow() {
+    let mut random = Random(3);
+    for _ in 0..20_000 {
+        let len = random.below(120);
+        fuzz::client_session(&random.bytes(len));
+    }
+}
+
+#[test]
 fn random_bytes_instead_of_a_handshake_end_only_the_connection() {
     let mut random = Random(2);
     for _ in 0..1000 {

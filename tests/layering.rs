@@ -19,14 +19,17 @@ use std::sync::LazyLock;
 use circles::circles;
 use paths::paths;
 
-/// What every layer may use: what it pays from for what it keeps, dates, and what a message is of.
-const EVERYWHERE: &[&str] = &["allowance", "calendar", "medium"];
+/// What every layer may use: what it pays from for what it keeps, dates, what a message is of, and the URLs
+/// of streams.
+const EVERYWHERE: &[&str] = &["allowance", "calendar", "medium", "url"];
 
 /// Each layer with the layers that it may use besides.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("allowance", &[]),
     ("calendar", &[]),
     ("medium", &[]),
+    ("url", &[]),
+    ("stream_message", &["media", "rtmp"]),
     ("media", &[]),
     ("rtmp", &[]),
     ("http", &["rtmp"]),
@@ -34,7 +37,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["rtmp", "live"]),
     ("record", &["rtmp", "media", "live"]),
     ("net", &["live"]),
-    ("client", &["rtmp", "media", "http", "live", "net"]),
+    (
+        "client",
+        &["rtmp", "media", "http", "live", "net", "stream_message"],
+    ),
     ("relay", &["rtmp", "media", "live"]),
     (
         "status",
@@ -43,12 +49,30 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "rtmp", "media", "http", "live", "config", "record", "relay", "status", "net", "client",
+            "rtmp",
+            "media",
+            "http",
+            "live",
+            "config",
+            "record",
+            "relay",
+            "status",
+            "net",
+            "client",
+            "stream_message",
         ],
     ),
     (
         "program",
-        &["live", "config", "server", "client", "media", "rtmp"],
+        &[
+            "live",
+            "config",
+            "server",
+            "client",
+            "media",
+            "rtmp",
+            "stream_message",
+        ],
     ),
 ];
 

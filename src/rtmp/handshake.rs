@@ -9,12 +9,14 @@
 //! send C2. S2 is a copy of C1, which some clients check; with a digest, its last 32 bytes are the
 //! server's signature. C2 is read but never compared: many clients send different bytes.
 
+mod client;
 mod digest;
 
 use std::borrow::Cow;
 
 use self::digest::Signed;
 use super::Error;
+pub use client::ClientHandshake;
 
 /// The length of C1, S1, C2 and S2 in bytes.
 pub const BLOCK_LEN: usize = 1536;

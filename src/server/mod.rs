@@ -45,12 +45,13 @@ use crate::live::out::join::Join;
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};
 use crate::net::socket::Socket;
+use crate::net::tls::TlsServer;
 use crate::record::report::DiskReport;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
 use crate::status::{ConnectionReport, StreamStatus};
 use access::Guard;
-pub use attach::{Attached, Detached, StreamMessage};
+pub use attach::{Attached, Detached};
 pub use builder::ServerBuilder;
 use client::Protocol;
 use connections::Connections;
@@ -91,6 +92,8 @@ struct Shared {
     recordings: Arc<Recordings>,
     /// The plays over HLS as the embedding program's handler knows them; `None` without a handler.
     hls_sessions: Option<Arc<HlsSessions>>,
+    /// `None` if the server doesn't listen for TLS.
+    tls: Option<TlsServer>,
     rtmp_addresses: Vec<SocketAddr>,
     http_addresses: Vec<SocketAddr>,
     next_subscriber: AtomicU64,

@@ -1,0 +1,89 @@
+//! Servers that send anything.
+
+use super::*;
+use proptest::prelude::*;
+
+/// The most that a session may hold to be sent, whatever the server says.
+const MOST: usize = MAX_OUTPUT + 4096;
+
+proptest! {
+    #[test]
+    fn random_bytes_cause_neither_panic_nor_growth(
+        bytes in prop::collection::vec(any::<u8>(), 0..4096),
+        is_playing: bool,
+    ) {
+        let mut server = Server::requested(|session| match is_playing {
+            true => session.play("door"),
+            false => session.publish("door"),
+        });
+        let mut input = Bytes::from(&*bytes);
+        while let Ok(Some(event)) = server.session.handle(&mut input, 0) {
+            if event == ClientEvent::Output {
+                server.session.take_output();
+            }
+        }
+        prop_assert!(server.session.take_output().len() <= MOST);
+    }
+
+    #[test]
+    fn random_commands_cause_neither_panic_nor_growth(
+        name in prop::sample::select(vec!["_result", "_error", "onStatus", "close", "other"]),
+        transaction in 0..6,
+        body in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let mut server = Server::connected();
+        server.session.publish("door");
+        let mut payload = Vec::new();
+        text(name).emit(&mut payload);
+        Value::Number(f64::from(transaction)).emit(&mut payload);
+        payload.extend_from_slice(&body);
+        let header = MessageHeader::untimed(chunk_stream_id::COMMAND, 0, type_id::COMMAND);
+        let mut out = Vec::new();
+        ChunkWriter::default().write(header, &payload, &mut out);
+        let _ = server.try_send(&out);
+        prop_assert!(server.session.take_output().len() <= MOST);
+    }
+}
+
+#[test]
+fn pings_without_end_must_be_answered_before_more_is_read() {
+    let mut server = Server::connected();
+    let mut pings = Vec::new();
+    let ping = Control::User(UserControl::PingRequest(1));
+    for _ in 0..1000 {
+        ChunkWriter::default().write_control(&ping, &mut pings);
+    }
+    let mut input = Bytes::from(&*pings);
+    let event = server.session.handle(&mut input, 0);
+    assert_eq!(event, Ok(Some(ClientEvent::Output)));
+    assert!(server.session.take_output().len() <= MOST);
+}
+
+#[test]
+fn commands_without_end_are_an_error() {
+    let mut server = Server::connected();
+    let call = command::call("onBWDone", Value::Null);
+    let result = (0..1000).try_for_each(|_| {
+        let header = MessageHeader::untimed(chunk_stream_id::COMMAND, 0, type_id::COMMAND);
+        let mut out = Vec::new();
+        ChunkWriter::default().write(header, &call.emit(), &mut out);
+        server.try_send(&out).map(drop)
+    });
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("commands at a time"), "{error}");
+}
+
+#[test]
+fn a_message_that_is_too_long_is_an_error() {
+    let mut server = Server::requested(|session| session.play("door"));
+    let header = MessageHeader {
+        chunk_stream_id: 6,
+        timestamp: 0,
+        len: 0,
+        type_id: type_id::VIDEO,
+        message_stream_id: 1,
+    };
+    let mut out = Vec::new();
+    ChunkWriter::default().write(header, &vec![0; MAX_MESSAGE as usize + 1], &mut out);
+    assert!(server.try_send(&out).is_err());
+}

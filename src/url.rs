@@ -1,0 +1,546 @@
+//! URLs of streams on other servers.
+//!
+//! ```text
+//! rtmp://user:pass@host:1935/live/door?token=abc#sha256=9f86...
+//!        user pass  host port  app  name and query  pin
+//! ```
+//!
+//! Path, name and query are kept byte for byte, because servers compare them so. Only user and password
+//! are percent-decoded. What proves somebody's rights is never shown: see [`Url::masked`].
+
+use std::fmt;
+
+/// The longest URL that is accepted, in bytes.
+const MAX_LEN: usize = 2048;
+
+/// The number of bytes of a SHA-256.
+const PIN_LEN: usize = 32;
+
+/// What is shown in place of a secret.
+const MASK: &str = "***";
+
+/// The shortest text that is replaced where a server repeats it, in bytes: anything shorter would be found
+/// in ordinary words.
+const MIN_SECRET_LEN: usize = 3;
+
+/// The scheme of a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `rtmp://`
+    Rtmp,
+    /// `rtmps://`: RTMP inside TLS.
+    Rtmps,
+    /// `http://`
+    Http,
+    /// `https://`
+    Https,
+}
+
+impl Scheme {
+    const ALL: [Scheme; 4] = [Scheme::Rtmp, Scheme::Rtmps, Scheme::Http, Scheme::Https];
+
+    /// The scheme's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scheme::Rtmp => "rtmp",
+            Scheme::Rtmps => "rtmps",
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+
+    /// The port of URLs that name none.
+    pub fn default_port(self) -> u16 {
+        match self {
+            Scheme::Rtmp => 1935,
+            Scheme::Rtmps | Scheme::Https => 443,
+            Scheme::Http => 80,
+        }
+    }
+
+    /// Whether the connection is encrypted.
+    pub fn is_tls(self) -> bool {
+        matches!(self, Scheme::Rtmps | Scheme::Https)
+    }
+
+    /// Whether the scheme is one of RTMP.
+    pub fn is_rtmp(self) -> bool {
+        matches!(self, Scheme::Rtmp | Scheme::Rtmps)
+    }
+}
+
+/// See the module's documentation.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Url {
+    scheme: Scheme,
+    user: Option<String>,
+    password: Option<String>,
+    host: String,
+    port: u16,
+    /// What comes after the host, from the first slash on, query included.
+    path: String,
+    /// The length of the app in `path`, after the first slash.
+    app_len: usize,
+    pin: Option<[u8; PIN_LEN]>,
+}
+
+/// The reason why a text isn't the URL of a stream. It doesn't repeat the text, which may hold a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UrlError {
+    /// There is no `://`.
+    NoScheme,
+    /// The scheme is another one.
+    UnknownScheme(String),
+    /// There is no host.
+    NoHost,
+    /// The port isn't a number from 1 to 65535.
+    BadPort,
+    /// An RTMP URL without app and stream name.
+    NoName,
+    /// A space or control character, or a broken percent encoding.
+    BadCharacter,
+    /// The fragment isn't `#sha256=` and 64 hexadecimal digits.
+    BadPin,
+    /// The URL is longer than 2,048 bytes.
+    TooLong,
+}
+
+impl fmt::Display for UrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            UrlError::NoScheme => "not a URL, expected one such as rtmp://HOST/APP/NAME",
+            UrlError::UnknownScheme(name) => {
+                return write!(f, "unknown scheme {name}://, expected rtmp:// or rtmps://");
+            }
+            UrlError::NoHost => "the URL has no host, expected rtmp://HOST/APP/NAME",
+            UrlError::BadPort => "the port isn't a number from 1 to 65535",
+            UrlError::NoName => "the URL has no stream name, expected rtmp://HOST/APP/NAME",
+            UrlError::BadCharacter => {
+                "the URL has a space, a control character or a broken % encoding: write %20 for a \
+                 space, %40 for an @ in a password"
+            }
+            UrlError::BadPin => "the part after # isn't sha256= and 64 hexadecimal digits",
+            UrlError::TooLong => "the URL is longer than 2048 bytes",
+        })
+    }
+}
+
+impl std::error::Error for UrlError {}
+
+impl Url {
+    /// Parses a URL of any [`Scheme`].
+    ///
+    /// App and name of an RTMP URL are split at the last slash before the query. Only if there is none, a
+    /// slash in the query counts, for apps with a query of their own: `live?key=1/door`.
+    pub fn parse(text: &str) -> Result<Url, UrlError> {
+        if text.len() > MAX_LEN {
+            return Err(UrlError::TooLong);
+        }
+        let (name, rest) = text.split_once("://").ok_or(UrlError::NoScheme)?;
+        let is_named = |scheme: &Scheme| scheme.name().eq_ignore_ascii_case(name);
+        let Some(scheme) = Scheme::ALL.into_iter().find(is_named) else {
+            let is_name = name.len() <= 20 && name.bytes().all(|c| c.is_ascii_alphanumeric());
+            return Err(match is_name && !name.is_empty() {
+                true => UrlError::UnknownScheme(name.to_owned()),
+                false => UrlError::NoScheme,
+            });
+        };
+        if text.contains(|c: char| c.is_control() || c == ' ') {
+            return Err(UrlError::BadCharacter);
+        }
+        let (rest, pin) = match rest.split_once('#') {
+            Some((rest, fragment)) => (rest, Some(parse_pin(fragment).ok_or(UrlError::BadPin)?)),
+            None => (rest, None),
+        };
+        let at = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at_checked(at).ok_or(UrlError::NoHost)?;
+        // At the last @: people write passwords with an @ in them unencoded.
+        let (login, place) = match authority.rsplit_once('@') {
+            Some((login, place)) => (Some(login), place),
+            None => (None, authority),
+        };
+        let (user, password) = parse_login(login)?;
+        let (host, port) = parse_place(place)?;
+        let app_len = if scheme.is_rtmp() {
+            app_len(path).ok_or(UrlError::NoName)?
+        } else {
+            0
+        };
+        Ok(Url {
+            scheme,
+            user,
+            password,
+            host: host.to_owned(),
+            port: port.unwrap_or(scheme.default_port()),
+            path: match path.starts_with('?') {
+                true => ["/", path].concat(),
+                false => path.to_owned(),
+            },
+            app_len,
+            pin,
+        })
+    }
+
+    /// The scheme.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The host: a name, or an address without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, which is the scheme's if the URL names none.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The user, percent-decoded.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// The password, percent-decoded.
+    pub fn password(&self) -> Option<&str> {
+        self.password.as_deref()
+    }
+
+    /// The path and query of an HTTP URL, as in a request: at least `/`.
+    pub fn path(&self) -> &str {
+        if self.path.is_empty() {
+            "/"
+        } else {
+            &self.path
+        }
+    }
+
+    /// The app of an RTMP URL, without the slashes around it.
+    pub fn app(&self) -> &str {
+        self.path.get(1..1 + self.app_len).unwrap_or_default()
+    }
+
+    /// The stream name of an RTMP URL, query included.
+    pub fn name(&self) -> &str {
+        self.path.get(self.app_len + 2..).unwrap_or_default()
+    }
+
+    /// The same URL with another stream name.
+    pub fn with_name(&self, name: &str) -> Url {
+        let path = ["/", self.app(), "/", name].concat();
+        Url {
+            path,
+            ..self.clone()
+        }
+    }
+
+    /// The `tcUrl` of connect for this app, which may have a query that a login has added: the URL without
+    /// user, password and stream name.
+    pub fn tc_url(&self, app: &str) -> String {
+        format!("{}://{}/{app}", self.scheme.name(), self.place())
+    }
+
+    /// Host and port as in a URL; the port even if it is the default.
+    pub fn place(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    /// The SHA-256 of the only certificate that the server may have.
+    pub fn pin(&self) -> Option<&[u8; PIN_LEN]> {
+        self.pin.as_ref()
+    }
+
+    /// The URL as it may be shown: without user, password, query and fragment, and without what comes after
+    /// the last slash, which is a key with many services.
+    pub fn masked(&self) -> String {
+        let place = match self.port == self.scheme.default_port() {
+            true if self.host.contains(':') => format!("[{}]", self.host),
+            true => self.host.clone(),
+            false => self.place(),
+        };
+        let shown = match self.scheme.is_rtmp() {
+            true => self.app(),
+            false => {
+                let path = without_query(&self.path);
+                path.rsplit_once('/').map_or("", |(before, _)| before)
+            }
+        };
+        let shown = without_query(shown).trim_matches('/');
+        let slash = if shown.is_empty() { "" } else { "/" };
+        let scheme = self.scheme.name();
+        format!("{scheme}://{place}{slash}{shown}/{MASK}")
+    }
+
+    /// Replaces everything that [`masked`](Self::masked) leaves out where it stands in a text, such as a
+    /// server's words.
+    pub fn scrub(&self, text: &str) -> String {
+        let mut secrets: Vec<&str> = Vec::new();
+        let (path, query) = match self.path.split_once('?') {
+            Some((path, query)) => (path, query),
+            None => (self.path.as_str(), ""),
+        };
+        let last = path.rsplit('/').next().unwrap_or_default();
+        let name = self.name();
+        secrets.extend([name, without_query(name), last]);
+        for pair in query.split(['&', '?']) {
+            secrets.push(pair);
+            secrets.extend(pair.split_once('=').map(|(_, value)| value));
+        }
+        secrets.extend(self.user());
+        secrets.extend(self.password());
+        // Long ones first: one may be a part of another.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        let mut scrubbed = text.to_owned();
+        for secret in secrets {
+            if secret.len() >= MIN_SECRET_LEN && scrubbed.contains(secret) {
+                scrubbed = scrubbed.replace(secret, MASK);
+            }
+        }
+        scrubbed
+    }
+}
+
+/// The URL as it may be shown; see [`Url::masked`].
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
+
+/// The same, so that no secret gets into a log by accident.
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.masked())
+    }
+}
+
+fn without_query(text: &str) -> &str {
+    text.split_once('?').map_or(text, |(path, _)| path)
+}
+
+/// Returns the length of the app in a path that begins with a slash; `None` if there is no name after it.
+fn app_len(path: &str) -> Option<usize> {
+    let path = path.strip_prefix('/')?;
+    let before_query = without_query(path);
+    let at = match before_query.rfind('/') {
+        Some(at) => at,
+        None => path.rfind('/')?,
+    };
+    let name = path.get(at + 1..)?;
+    (at > 0 && !without_query(name).is_empty()).then_some(at)
+}
+
+type Login = (Option<String>, Option<String>);
+
+fn parse_login(text: Option<&str>) -> Result<Login, UrlError> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok((None, None));
+    };
+    let decoded = |text: &str| decode(text).ok_or(UrlError::BadCharacter);
+    Ok(match text.split_once(':') {
+        Some((user, password)) => (Some(decoded(user)?), Some(decoded(password)?)),
+        None => (Some(decoded(text)?), None),
+    })
+}
+
+/// Splits `host:port`, `[address]:port` or a host alone.
+fn parse_place(text: &str) -> Result<(&str, Option<u16>), UrlError> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, after) = rest.split_once(']').ok_or(UrlError::NoHost)?;
+            match after.strip_prefix(':') {
+                None if after.is_empty() => (host, None),
+                None => return Err(UrlError::BadPort),
+                port => (host, port),
+            }
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    if host.is_empty() {
+        return Err(UrlError::NoHost);
+    }
+    let Some(port) = port.filter(|port| !port.is_empty()) else {
+        return Ok((host, None));
+    };
+    let number = port.parse().ok().filter(|port| *port > 0);
+    number.map_or(Err(UrlError::BadPort), |port| Ok((host, Some(port))))
+}
+
+/// Decodes percent encodings; `None` if one is broken, or the result isn't UTF-8.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => nibble(bytes.next()?)? << 4 | nibble(bytes.next()?)?,
+            byte => byte,
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+fn parse_pin(fragment: &str) -> Option<[u8; PIN_LEN]> {
+    // Tools print fingerprints with colons.
+    let digits: Vec<u8> = fragment
+        .strip_prefix("sha256=")?
+        .bytes()
+        .filter(|byte| *byte != b':')
+        .collect();
+    if digits.len() != 2 * PIN_LEN {
+        return None;
+    }
+    let mut pin = [0; PIN_LEN];
+    for (byte, pair) in pin.iter_mut().zip(digits.chunks(2)) {
+        let [high, low] = *pair else { return None };
+        *byte = nibble(high)? << 4 | nibble(low)?;
+    }
+    Some(pin)
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|value| value as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn app_and_name_are_split_at_the_last_slash_before_the_query() {
+        for (text, app, name) in [
+            ("rtmp://h/live/door", "live", "door"),
+            ("rtmp://h/live/cam/main", "live/cam", "main"),
+            ("rtmp://h/live/door?token=a/b", "live", "door?token=a/b"),
+            ("rtmp://h/live?key=1/door", "live?key=1", "door"),
+            (
+                "rtmps://h/app/sk_us-west-2_x%2Fy",
+                "app",
+                "sk_us-west-2_x%2Fy",
+            ),
+        ] {
+            let url = url(text);
+            assert_eq!((url.app(), url.name()), (app, name), "{text}");
+        }
+    }
+
+    #[test]
+    fn host_port_and_login_are_told_apart() {
+        for (text, host, port, user, password) in [
+            ("rtmp://h/a/b", "h", 1935, None, None),
+            ("rtmps://h/a/b", "h", 443, None, None),
+            ("RTMP://h:19350/a/b", "h", 19350, None, None),
+            ("rtmp://[::1]:1936/a/b", "::1", 1936, None, None),
+            ("rtmp://[fe80::1]/a/b", "fe80::1", 1935, None, None),
+            (
+                "rtmp://bob:p%40ss@h/a/b",
+                "h",
+                1935,
+                Some("bob"),
+                Some("p@ss"),
+            ),
+            (
+                "rtmp://bob:p@ss:1@h/a/b",
+                "h",
+                1935,
+                Some("bob"),
+                Some("p@ss:1"),
+            ),
+            ("http://bob@h/flv?x=1", "h", 80, Some("bob"), None),
+        ] {
+            let url = url(text);
+            assert_eq!((url.host(), url.port()), (host, port), "{text}");
+            assert_eq!((url.user(), url.password()), (user, password), "{text}");
+        }
+        assert_eq!(url("http://h?x=1").path(), "/?x=1");
+        assert_eq!(url("https://h").path(), "/");
+    }
+
+    #[test]
+    fn what_is_no_url_of_a_stream_is_refused_with_the_reason() {
+        let unknown = UrlError::UnknownScheme("srt".into());
+        for (text, error) in [
+            ("live/door", UrlError::NoScheme),
+            ("srt://h/a/b", unknown),
+            ("rtmp:///a/b", UrlError::NoHost),
+            ("rtmp://h:x/a/b", UrlError::BadPort),
+            ("rtmp://h:0/a/b", UrlError::BadPort),
+            ("rtmp://h:65536/a/b", UrlError::BadPort),
+            ("rtmp://[::1/a/b", UrlError::NoHost),
+            ("rtmp://[::1]x/a/b", UrlError::BadPort),
+            ("rtmp://h", UrlError::NoName),
+            ("rtmp://h/live", UrlError::NoName),
+            ("rtmp://h/live/", UrlError::NoName),
+            ("rtmp://h/live/?key=1", UrlError::NoName),
+            ("rtmp://h/live/a b", UrlError::BadCharacter),
+            ("rtmp://a%zz@h/live/b", UrlError::BadCharacter),
+            ("rtmp://h/live/b#sha256=12", UrlError::BadPin),
+            ("rtmp://h/live/b#other", UrlError::BadPin),
+        ] {
+            assert_eq!(Url::parse(text), Err(error), "{text}");
+        }
+        let long = format!("rtmp://h/live/{}", "x".repeat(MAX_LEN));
+        assert_eq!(Url::parse(&long), Err(UrlError::TooLong));
+    }
+
+    #[test]
+    fn nothing_secret_is_shown() {
+        for (text, shown) in [
+            (
+                "rtmp://a.example/live2/abcd-1234",
+                "rtmp://a.example/live2/***",
+            ),
+            ("rtmp://bob:pass@h:99/a/key?t=1", "rtmp://h:99/a/***"),
+            ("rtmp://h/live?key=hidden/door", "rtmp://h/live/***"),
+            ("http://cam/flv?user=a&password=b", "http://cam/***"),
+            ("http://cam:80/x/y.flv", "http://cam/x/***"),
+            ("rtmps://[::1]/a/key", "rtmps://[::1]/a/***"),
+        ] {
+            let url = url(text);
+            assert_eq!(url.masked(), shown);
+            assert_eq!(format!("{url} {url:?}"), format!("{shown} {shown}"));
+        }
+    }
+
+    #[test]
+    fn what_a_server_repeats_is_scrubbed() {
+        let url = url("rtmp://bob:opensesame@h/live/key-1234?token=abcdef&x=1");
+        for (said, shown) in [
+            ("stream 'key-1234' is busy", "stream '***' is busy"),
+            ("key-1234?token=abcdef&x=1 refused", "*** refused"),
+            ("bad token abcdef for bob", "bad token *** for ***"),
+            ("opensesame is wrong", "*** is wrong"),
+            ("nothing of it", "nothing of it"),
+        ] {
+            assert_eq!(url.scrub(said), shown);
+        }
+    }
+
+    #[test]
+    fn a_pin_may_have_colons() {
+        let pin = "ab".repeat(32);
+        let with_colons = ["AB"; 32].join(":");
+        for text in [pin, with_colons] {
+            let url = url(&format!("rtmps://h/a/b#sha256={text}"));
+            assert_eq!(url.pin(), Some(&[0xAB; 32]));
+        }
+    }
+
+    #[test]
+    fn tc_url_has_neither_login_nor_name() {
+        let url = url("rtmp://bob:pass@[::1]/live/door?key=1");
+        assert_eq!(url.tc_url(url.app()), "rtmp://[::1]:1935/live");
+        assert_eq!(url.with_name("gate").name(), "gate");
+    }
+}
