@@ -9,6 +9,7 @@ mod nearest;
 mod opt;
 #[cfg(feature = "record")]
 mod record;
+mod tls;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -22,6 +23,7 @@ use nearest::nearest;
 use opt::{Kind, Opt, PREFIX, variable_name};
 #[cfg(feature = "record")]
 use record::RECORD;
+use tls::TLS;
 
 /// The parsed command line.
 #[derive(Clone, Debug, PartialEq)]
@@ -233,7 +235,7 @@ const RECORD: &[Opt] = &[];
 
 /// All options, in the order of the help text.
 fn options() -> impl Iterator<Item = &'static Opt> {
-    OPTIONS.iter().chain(RECORD).chain(LISTS)
+    OPTIONS.iter().chain(TLS).chain(RECORD).chain(LISTS)
 }
 
 /// The value of `--max-lag` until it is given. It isn't a valid argument.

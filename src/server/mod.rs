@@ -45,12 +45,13 @@ use crate::live::out::join::Join;
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};
 use crate::net::socket::Socket;
+use crate::net::tls::TlsServer;
 use crate::record::report::DiskReport;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
 use crate::status::{ConnectionReport, StreamStatus};
 use access::Guard;
-pub use attach::{Attached, Detached, StreamMessage};
+pub use attach::{Attached, Detached};
 pub use builder::ServerBuilder;
 use client::Protocol;
 use connections::Connections;
@@ -91,8 +92,12 @@ struct Shared {
     recordings: Arc<Recordings>,
     /// The plays over HLS as the embedding program's handler knows them; `None` without a handler.
     hls_sessions: Option<Arc<HlsSessions>>,
+    /// `None` if the server doesn't listen for TLS.
+    tls: Option<TlsServer>,
     rtmp_addresses: Vec<SocketAddr>,
     http_addresses: Vec<SocketAddr>,
+    /// Those for RTMP and HTTP inside of TLS.
+    tls_addresses: [Vec<SocketAddr>; 2],
     next_subscriber: AtomicU64,
     /// The HLS requests that wait for the next part of a stream.
     waiters: Waiters,
@@ -146,6 +151,18 @@ impl Server {
     /// The addresses on which the server listens for HTTP.
     pub fn http_addresses(&self) -> Vec<SocketAddr> {
         self.shared.http_addresses.clone()
+    }
+
+    /// The addresses on which the server listens for RTMP inside of TLS.
+    pub fn rtmps_addresses(&self) -> Vec<SocketAddr> {
+        let [rtmps, _] = &self.shared.tls_addresses;
+        rtmps.clone()
+    }
+
+    /// The addresses on which the server listens for HTTP inside of TLS.
+    pub fn https_addresses(&self) -> Vec<SocketAddr> {
+        let [_, https] = &self.shared.tls_addresses;
+        https.clone()
     }
 
     /// The streams that are published, or were published and still exist, sorted by name.
@@ -321,8 +338,9 @@ impl Server {
     }
 }
 
-fn addresses(listeners: &[Arc<Listener>], protocol: Protocol) -> Vec<SocketAddr> {
-    let of_protocol = listeners.iter().filter(|l| l.protocol == protocol);
+fn addresses(listeners: &[Arc<Listener>], protocol: Protocol, is_tls: bool) -> Vec<SocketAddr> {
+    let is_one = |l: &&Arc<Listener>| (l.protocol, l.is_tls) == (protocol, is_tls);
+    let of_protocol = listeners.iter().filter(is_one);
     of_protocol.map(|listener| listener.address).collect()
 }
 

@@ -42,6 +42,10 @@ impl Subscriber {
 
     /// Chooses the next piece at a message boundary, and sends it.
     fn begin(&mut self, view: &StreamView<'_>, desk: &mut Desk) -> io::Result<SendStep> {
+        // Encrypted bytes may wait though all of their plaintext was accepted, even at the end of a stream.
+        if !self.sink.flush()? {
+            return Ok(SendStep::Blocked);
+        }
         if !self.control.as_slice().is_empty() {
             return self.send_control(0, view);
         }

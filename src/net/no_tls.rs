@@ -1,0 +1,67 @@
+//! Replaces `tls` in a build without it.
+
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::path::Path;
+
+/// How to get it.
+const MISSING: &str =
+    "this build is without TLS: build it with --features tls, or let stunnel do it";
+
+/// The certificate of a server, of which there is none.
+pub(crate) enum TlsServer {}
+
+/// What a look at its files has brought.
+#[allow(dead_code)] // None is ever made.
+pub(crate) enum Reload {
+    Unchanged,
+    Done,
+    Failed(io::Error),
+}
+
+impl TlsServer {
+    pub(crate) fn load(_: &Path, _: &Path) -> io::Result<TlsServer> {
+        Err(io::Error::new(ErrorKind::Unsupported, MISSING))
+    }
+
+    pub(crate) fn reload(&self) -> Reload {
+        match *self {}
+    }
+
+    pub(super) fn accept(&self) -> io::Result<Tls> {
+        match *self {}
+    }
+}
+
+/// TLS inside of a socket, of which there is none.
+pub(super) enum Tls {}
+
+impl Tls {
+    pub(super) fn read(
+        &self,
+        _: &mut [u8],
+        _: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>,
+        _: &mut dyn Write,
+    ) -> io::Result<usize> {
+        match *self {}
+    }
+
+    pub(super) fn has_input(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn try_send(&self, _: &[IoSlice<'_>], _: &mut dyn Write) -> io::Result<usize> {
+        match *self {}
+    }
+
+    pub(super) fn flush(&self, _: &mut dyn Write) -> io::Result<bool> {
+        match *self {}
+    }
+
+    pub(super) fn write(&self, _: &[u8], _: &mut dyn Write) -> io::Result<usize> {
+        match *self {}
+    }
+
+    pub(super) fn close(&self, _: &mut dyn Write) {
+        match *self {}
+    }
+}

@@ -1,0 +1,110 @@
+//! The server's side of TLS: its certificate, which may change while the server runs.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection};
+
+use super::Tls;
+use crate::live::lock;
+
+/// The certificate and key of a server, in files.
+pub(crate) struct TlsServer {
+    certificate: PathBuf,
+    key: PathBuf,
+    loaded: Mutex<Loaded>,
+}
+
+struct Loaded {
+    config: Arc<ServerConfig>,
+    /// When the files were changed that were looked at last.
+    changed: [Option<SystemTime>; 2],
+}
+
+/// What a look at the files has brought.
+#[derive(Debug)]
+pub(crate) enum Reload {
+    /// They are as they were.
+    Unchanged,
+    /// The new certificate is used from now on.
+    Done,
+    /// The old one stays in use.
+    Failed(io::Error),
+}
+
+impl TlsServer {
+    /// Loads a certificate, with those of its issuers after it, and its key, both in PEM.
+    pub(crate) fn load(certificate: &Path, key: &Path) -> io::Result<TlsServer> {
+        Ok(TlsServer {
+            loaded: Mutex::new(Loaded {
+                changed: [certificate, key].map(changed),
+                config: load(certificate, key)?,
+            }),
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+        })
+    }
+
+    /// Loads the files again if they have changed.
+    pub(crate) fn reload(&self) -> Reload {
+        let now = [&self.certificate, &self.key].map(|path| changed(path));
+        let mut loaded = lock(&self.loaded);
+        if loaded.changed == now {
+            return Reload::Unchanged;
+        }
+        loaded.changed = now;
+        match load(&self.certificate, &self.key) {
+            Ok(config) => {
+                loaded.config = config;
+                Reload::Done
+            }
+            Err(error) => Reload::Failed(error),
+        }
+    }
+
+    /// Begins a connection of a client.
+    pub(in crate::net) fn accept(&self) -> io::Result<Tls> {
+        let config = Arc::clone(&lock(&self.loaded).config);
+        let connection = ServerConnection::new(config).map_err(io::Error::other)?;
+        Ok(Tls::new(connection.into()))
+    }
+}
+
+fn changed(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).ok()?.modified().ok()
+}
+
+fn load(certificate: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
+    let wrong = |path: &Path, text: String| {
+        io::Error::new(
+            ErrorKind::InvalidData,
+            format!("{}: {text}", path.display()),
+        )
+    };
+    let chain = CertificateDer::pem_file_iter(certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| wrong(certificate, error.to_string()))?;
+    if chain.is_empty() {
+        let text = "no certificate in PEM".to_owned();
+        return Err(wrong(certificate, text));
+    }
+    let secret = PrivateKeyDer::from_pem_file(key);
+    let secret = secret.map_err(|error| wrong(key, error.to_string()))?;
+    let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?;
+    let config = builder
+        .with_no_client_auth()
+        .with_single_cert(chain, secret);
+    let mut config = config.map_err(|error| wrong(key, error.to_string()))?;
+    // Sessions that are resumed would be kept in memory for clients that never come back.
+    config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
