@@ -92,7 +92,7 @@ mod net;
 #[cfg_attr(not(feature = "record"), path = "record/no_record.rs")]
 #[doc(hidden)]
 pub mod record;
-#[cfg(feature = "relay")]
+#[cfg_attr(not(feature = "relay"), path = "relay/no_relay.rs")]
 mod relay;
 pub mod rtmp;
 #[doc(hidden)]
@@ -111,6 +111,7 @@ pub use live::report::{Delivered, StreamReport, Totals, TrackReport, Viewers};
 pub use live::tracks::Tracks;
 pub use media::Medium;
 pub use record::report::{DiskReport, DiskState, RecordingReport, RecordingState};
+pub use relay::report::{RelayReport, RelayState};
 pub use rtmp::amf::Properties;
 pub use rtmp::amf0::Value;
 pub use rtmp::stream_key::StreamKey;

@@ -78,7 +78,9 @@ fn serve(config: Config) -> Result<(), String> {
     if log::max_level() >= log::LevelFilter::Info {
         let (rtmp, http) = (server.rtmp_addresses(), server.http_addresses());
         let disk = server.await_disk(FIRST_LOOK);
-        let greeting = greeting::text(config, &rtmp, &http, disk.as_ref());
+        let (rtmps, https) = (server.rtmps_addresses(), server.https_addresses());
+        let tls = [&*rtmps, &*https];
+        let greeting = greeting::text(config, &rtmp, &http, tls, disk.as_ref());
         // Printed on a separate thread: a stopped reader of standard output must not keep this thread
         // from seeing signals.
         let show = move || show(&greeting);

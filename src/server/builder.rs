@@ -120,8 +120,10 @@ impl ServerBuilder {
             recordings,
             hls_sessions,
             tls,
-            rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
-            http_addresses: addresses(&listeners, Protocol::Http),
+            rtmp_addresses: addresses(&listeners, Protocol::Rtmp, false),
+            http_addresses: addresses(&listeners, Protocol::Http, false),
+            tls_addresses: [Protocol::Rtmp, Protocol::Http]
+                .map(|protocol| addresses(&listeners, protocol, true)),
             next_subscriber: AtomicU64::new(1),
             waiters: Waiters::new(config.max_connections),
             epoch: AtomicU64::new(0),

@@ -29,7 +29,7 @@ pub(super) struct Listener {
     pub(super) address: SocketAddr,
     pub(super) protocol: Protocol,
     /// Whether clients have to speak TLS.
-    is_tls: bool,
+    pub(super) is_tls: bool,
 }
 
 impl Listener {

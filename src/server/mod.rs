@@ -96,6 +96,8 @@ struct Shared {
     tls: Option<TlsServer>,
     rtmp_addresses: Vec<SocketAddr>,
     http_addresses: Vec<SocketAddr>,
+    /// Those for RTMP and HTTP inside of TLS.
+    tls_addresses: [Vec<SocketAddr>; 2],
     next_subscriber: AtomicU64,
     /// The HLS requests that wait for the next part of a stream.
     waiters: Waiters,
@@ -149,6 +151,18 @@ impl Server {
     /// The addresses on which the server listens for HTTP.
     pub fn http_addresses(&self) -> Vec<SocketAddr> {
         self.shared.http_addresses.clone()
+    }
+
+    /// The addresses on which the server listens for RTMP inside of TLS.
+    pub fn rtmps_addresses(&self) -> Vec<SocketAddr> {
+        let [rtmps, _] = &self.shared.tls_addresses;
+        rtmps.clone()
+    }
+
+    /// The addresses on which the server listens for HTTP inside of TLS.
+    pub fn https_addresses(&self) -> Vec<SocketAddr> {
+        let [_, https] = &self.shared.tls_addresses;
+        https.clone()
     }
 
     /// The streams that are published, or were published and still exist, sorted by name.
@@ -324,8 +338,9 @@ impl Server {
     }
 }
 
-fn addresses(listeners: &[Arc<Listener>], protocol: Protocol) -> Vec<SocketAddr> {
-    let of_protocol = listeners.iter().filter(|l| l.protocol == protocol);
+fn addresses(listeners: &[Arc<Listener>], protocol: Protocol, is_tls: bool) -> Vec<SocketAddr> {
+    let is_one = |l: &&Arc<Listener>| (l.protocol, l.is_tls) == (protocol, is_tls);
+    let of_protocol = listeners.iter().filter(is_one);
     of_protocol.map(|listener| listener.address).collect()
 }
 
