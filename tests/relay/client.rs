@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use brooklet::client::{Client, ClientErrorKind, Player};
-use brooklet::config::Access;
+use brooklet::config::{Access, Key, User};
 use brooklet::{Config, Server, StreamMessage};
 
-use crate::common::client::{AAC_HEADER, AVC_HEADER, on_free_ports, server};
+use crate::common::client::{AAC_HEADER, AVC_HEADER, server};
 use crate::common::{SOON, wait_until};
 
 /// `onMetaData` with one property.
@@ -50,7 +50,7 @@ fn script() -> Vec<StreamMessage> {
 
 #[test]
 fn what_is_published_is_played_with_equal_messages() {
-    let server = server(on_free_ports(Config::default().memory(64 << 20)));
+    let server = server(Config::default().memory(64 << 20));
     let url = url(&server, "live/door");
     let mut player = client(&url).play().unwrap();
     let mut publisher = client(&url).publish().unwrap();
@@ -79,7 +79,7 @@ fn what_is_published_is_played_with_equal_messages() {
 #[test]
 fn the_end_of_a_stream_is_no_error() {
     let config = Config::default().grace(Duration::ZERO);
-    let server = server(on_free_ports(config));
+    let server = server(config);
     let url = url(&server, "live/door");
     let mut publisher = client(&url).publish().unwrap();
     publisher.send(&frame(0, true, 100)).unwrap();
@@ -93,7 +93,7 @@ fn the_end_of_a_stream_is_no_error() {
 
 #[test]
 fn a_player_without_messages_times_out_and_goes_on() {
-    let server = server(on_free_ports(Config::default()));
+    let server = server(Config::default());
     let url = url(&server, "live/door");
     let mut player = client(&url).play().unwrap();
     let error = player.recv(Duration::from_millis(10)).unwrap_err();
@@ -110,8 +110,9 @@ fn a_player_without_messages_times_out_and_goes_on() {
 
 #[test]
 fn a_user_logs_in_with_a_second_and_third_connection() {
-    let access = Access::default().user("bob", "s3cret/@x", &["publish", "play"]);
-    let server = server(on_free_ports(Config::default()).access(access));
+    let bob = User::parse("bob:s3cret/@x").unwrap();
+    let access = Access::default().users(vec![bob]);
+    let server = server(Config::default().publish(access));
     let place = server.rtmp_addresses()[0];
     let login = |login: &str| client(&format!("rtmp://{login}{place}/live/door")).publish();
     let mut publisher = login("bob:s3cret%2F%40x@").unwrap();
@@ -129,8 +130,8 @@ fn a_user_logs_in_with_a_second_and_third_connection() {
 
 #[test]
 fn a_refusal_says_what_the_server_said_without_the_key() {
-    let access = Access::default().publish_key("right-key");
-    let server = server(on_free_ports(Config::default()).access(access));
+    let access = Access::default().keys(vec![Key::parse("right-key").unwrap()]);
+    let server = server(Config::default().publish(access));
     let url = url(&server, "live/door?key=wrong-key");
     let error = client(&url).publish().err().unwrap();
     assert_eq!(error.kind(), ClientErrorKind::Denied);
@@ -142,7 +143,7 @@ fn a_refusal_says_what_the_server_said_without_the_key() {
 
 #[test]
 fn a_publisher_that_is_replaced_is_told_so() {
-    let server = server(on_free_ports(Config::default()));
+    let server = server(Config::default());
     let url = url(&server, "live/door");
     let mut first = client(&url).publish().unwrap();
     first.send(&frame(0, true, 100)).unwrap();
@@ -163,7 +164,7 @@ fn a_publisher_that_is_replaced_is_told_so() {
 
 #[test]
 fn messages_longer_than_a_tag_of_flv_are_refused() {
-    let server = server(on_free_ports(Config::default()));
+    let server = server(Config::default());
     let mut publisher = client(&url(&server, "live/door")).publish().unwrap();
     let message = StreamMessage::video(0, vec![0x17; 1 << 24]);
     let error = publisher.send(&message).unwrap_err();

@@ -12,7 +12,7 @@ use brooklet::client::{Client, ClientError, ClientErrorKind};
 use brooklet::rtmp::chunk::MessageHeader;
 use brooklet::rtmp::chunk_writer::ChunkWriter;
 use brooklet::rtmp::command::{Command, object, text};
-use brooklet::rtmp::dialect::Dialect;
+use brooklet::rtmp::message::type_id;
 
 /// Does something with each connection, on a thread of its own, until dropped.
 pub(crate) struct FakeServer {
@@ -103,9 +103,15 @@ fn refuse(stream: &mut TcpStream, code: &str, description: &str, redirect: Optio
         object: Value::Null,
         arguments: vec![object(info)],
     };
-    let (type_id, body) = Dialect::AMF0.emit(&command);
     let mut out = Vec::new();
-    ChunkWriter::default().write(MessageHeader::untimed(3, 0, type_id), &body, &mut out);
+    let header = MessageHeader {
+        chunk_stream_id: 3,
+        timestamp: 0,
+        len: 0,
+        type_id: type_id::COMMAND,
+        message_stream_id: 0,
+    };
+    ChunkWriter::default().write(header, &command.emit(), &mut out);
     let _ = stream.write_all(&out);
 }
 

@@ -166,10 +166,9 @@ fn a_body_that_is_no_flv_is_an_error() {
 fn this_server_is_played_over_http() {
     use brooklet::Config;
 
-    use crate::common::client::{on_free_ports, server};
+    use crate::common::client::server;
 
-    let config = on_free_ports(Config::default());
-    let server = server(config);
+    let server = server(Config::default());
     let rtmp = format!("rtmp://{}/live/door", server.rtmp_addresses()[0]);
     let http = format!("http://{}/live/door.flv", server.http_addresses()[0]);
     let mut publisher = Client::new(&rtmp).unwrap().publish().unwrap();
