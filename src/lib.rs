@@ -92,12 +92,13 @@ mod net;
 #[cfg_attr(not(feature = "record"), path = "record/no_record.rs")]
 #[doc(hidden)]
 pub mod record;
-#[cfg(feature = "relay")]
+#[cfg_attr(not(feature = "relay"), path = "relay/no_relay.rs")]
 mod relay;
 pub mod rtmp;
 #[doc(hidden)]
 pub mod server;
 mod status;
+mod stream_message;
 #[doc(hidden)]
 pub mod url;
 
@@ -110,12 +111,13 @@ pub use live::report::{Delivered, StreamReport, Totals, TrackReport, Viewers};
 pub use live::tracks::Tracks;
 pub use media::Medium;
 pub use record::report::{DiskReport, DiskState, RecordingReport, RecordingState};
+pub use relay::report::{RelayReport, RelayState};
 pub use rtmp::amf::Properties;
 pub use rtmp::amf0::Value;
 pub use rtmp::stream_key::StreamKey;
 pub use server::handler::{Client, Handler, Protocol, Refusal, StreamRequest};
 pub use server::{
     Attached, Detached, Server, ServerBuilder, StartError, StartErrorKind, StartRefused,
-    StreamMessage,
 };
 pub use status::{ConnectionReport, StreamStatus};
+pub use stream_message::StreamMessage;

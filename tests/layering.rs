@@ -29,6 +29,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("calendar", &[]),
     ("medium", &[]),
     ("url", &[]),
+    ("stream_message", &["media", "rtmp"]),
     ("media", &[]),
     ("rtmp", &[]),
     ("http", &["rtmp"]),
@@ -36,7 +37,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["rtmp", "live"]),
     ("record", &["rtmp", "media", "live"]),
     ("net", &["live"]),
-    ("client", &["rtmp", "media", "http", "live", "net"]),
+    (
+        "client",
+        &["rtmp", "media", "http", "live", "net", "stream_message"],
+    ),
     ("relay", &["rtmp", "media", "live"]),
     (
         "status",
@@ -45,12 +49,30 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "rtmp", "media", "http", "live", "config", "record", "relay", "status", "net", "client",
+            "rtmp",
+            "media",
+            "http",
+            "live",
+            "config",
+            "record",
+            "relay",
+            "status",
+            "net",
+            "client",
+            "stream_message",
         ],
     ),
     (
         "program",
-        &["live", "config", "server", "client", "media", "rtmp"],
+        &[
+            "live",
+            "config",
+            "server",
+            "client",
+            "media",
+            "rtmp",
+            "stream_message",
+        ],
     ),
 ];
 

@@ -15,11 +15,19 @@ use crate::live::out::sink::Sink;
 /// kernel's buffer, and by default Linux accepts 4 MB for a player that has stopped reading.
 const MAX_UNSENT: u32 = 256 * 1024;
 
+/// The same for a connection to another server: what the kernel holds there isn't seen to be stuck.
+#[cfg(feature = "relay")]
+const MAX_UNSENT_OUTGOING: u32 = 64 * 1024;
+
 /// The timeout of a blocking write of replies.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The kernel gives up a peer that acknowledges no data for this long, or has no room for more.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The same for a server, behind which viewers wait.
+#[cfg(feature = "relay")]
+const USER_TIMEOUT_OUTGOING: Duration = Duration::from_secs(10);
 
 /// See the module's documentation. Shared between the connection's own thread, which reads, and the
 /// threads of the publishers whose streams it plays, which send.
@@ -38,6 +46,16 @@ pub(crate) struct Socket {
 impl Socket {
     /// Wraps an accepted connection and sets its options, except those that the kernel doesn't support.
     pub(crate) fn new(stream: TcpStream) -> Socket {
+        Socket::with(stream, USER_TIMEOUT, MAX_UNSENT)
+    }
+
+    /// Wraps a connection to another server.
+    #[cfg(feature = "relay")]
+    pub(crate) fn outgoing(stream: TcpStream) -> Socket {
+        Socket::with(stream, USER_TIMEOUT_OUTGOING, MAX_UNSENT_OUTGOING)
+    }
+
+    fn with(stream: TcpStream, user_timeout: Duration, max_unsent: u32) -> Socket {
         let socket = SockRef::from(&stream);
         let keepalive = TcpKeepalive::new()
             .with_time(Duration::from_secs(20))
@@ -47,8 +65,8 @@ impl Socket {
             // Replies are small and written whole. Nagle's algorithm would delay them by 40 ms.
             socket.set_tcp_nodelay(true),
             socket.set_tcp_keepalive(&keepalive),
-            socket.set_tcp_user_timeout(Some(USER_TIMEOUT)),
-            socket.set_tcp_notsent_lowat(MAX_UNSENT),
+            socket.set_tcp_user_timeout(Some(user_timeout)),
+            socket.set_tcp_notsent_lowat(max_unsent),
             socket.set_write_timeout(Some(WRITE_TIMEOUT)),
         ];
         for error in results.into_iter().filter_map(Result::err) {

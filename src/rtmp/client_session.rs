@@ -241,6 +241,11 @@ impl<S: PayloadSource> ClientSession<S> {
         self.handshake.is_none()
     }
 
+    /// Whether connect was accepted.
+    pub fn is_connected(&self) -> bool {
+        !matches!(self.phase, Phase::Handshake | Phase::Connecting)
+    }
+
     /// The number of bytes that the server has acknowledged, modulo 2^32; `None` before the first
     /// Acknowledgement, which many servers never send.
     pub fn acknowledged(&self) -> Option<u32> {

@@ -51,7 +51,7 @@ use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
 use crate::status::{ConnectionReport, StreamStatus};
 use access::Guard;
-pub use attach::{Attached, Detached, StreamMessage};
+pub use attach::{Attached, Detached};
 pub use builder::ServerBuilder;
 use client::Protocol;
 use connections::Connections;

@@ -1,0 +1,341 @@
+//! Where a client connects to, and how: the URL, which redirects and logins may change.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::error::{ClientError, ClientErrorKind, words};
+use crate::net::dial::dial;
+use crate::net::socket::Socket;
+use crate::rtmp::authmod::{RANDOM_LEN, Reply};
+use crate::rtmp::client_session::{ConnectOptions, Refusal, RefusalKind};
+use crate::url::Url;
+
+/// The number of times that a server may send a client elsewhere.
+const MAX_REDIRECTS: u32 = 3;
+
+/// The number of connections that a login takes: one that names the user, and one that proves the password.
+/// One more, since a challenge may be out of date.
+const MAX_LOGINS: u32 = 3;
+
+/// How to connect.
+pub(crate) struct LinkOptions<'a> {
+    /// The stream.
+    pub(crate) url: &'a Url,
+    /// The client's name, as in [`flash_ver`].
+    pub(crate) flash_ver: &'a str,
+    /// The time for everything, from the first packet to the accepted publish or play.
+    pub(crate) timeout: Duration,
+    /// The longest audio or video message that is received, in bytes.
+    pub(crate) max_message: u32,
+    /// Whether all codecs of Enhanced RTMP are announced. If the server then refuses connect, the client
+    /// tries again without.
+    pub(crate) is_enhanced: bool,
+    /// A PEM file of certificates that are trusted besides those of the system.
+    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
+    pub(crate) ca: Option<&'a Path>,
+    /// Looked at before each step and once a second.
+    pub(crate) is_cancelled: &'a dyn Fn() -> bool,
+}
+
+/// Returns the `flashVer` of this program: what ffmpeg says, and after `via` the identifiers of the servers
+/// that the stream has passed.
+pub(crate) fn flash_ver(via: &str) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let separator = if via.is_empty() { "" } else { "; via " };
+    format!("FMLE/3.0 (compatible; brooklet/{version}{separator}{via})")
+}
+
+/// The state of a client that has no connection yet.
+pub(super) struct Target<'a> {
+    pub(super) options: &'a LinkOptions<'a>,
+    /// The URL, which is another one after a redirect.
+    pub(super) url: Url,
+    pub(super) deadline: Instant,
+    /// The query that a login has added to the app.
+    login: String,
+    is_enhanced: bool,
+    has_digest: bool,
+    redirects: u32,
+    logins: u32,
+}
+
+/// Why an attempt has failed, as far as another one may do better.
+pub(super) enum Failed {
+    /// It won't.
+    For(ClientError),
+    /// The connection was closed, before or after the end of the handshake.
+    Closed {
+        is_handshaken: bool,
+        why: ClientError,
+    },
+    /// The server has refused this.
+    Refused(&'static str, Refusal),
+    /// The server asks the client to connect anew.
+    Reconnect(Option<String>),
+}
+
+impl<'a> Target<'a> {
+    pub(super) fn new(options: &'a LinkOptions<'a>) -> Target<'a> {
+        Target {
+            options,
+            url: options.url.clone(),
+            deadline: Instant::now() + options.timeout,
+            login: String::new(),
+            is_enhanced: options.is_enhanced,
+            has_digest: false,
+            redirects: 0,
+            logins: 0,
+        }
+    }
+
+    /// Connects a socket, inside of TLS if the URL says so.
+    pub(super) fn dial(&self) -> Result<Socket, ClientError> {
+        let (host, port) = (self.url.host(), self.url.port());
+        if self.url.scheme().is_tls() && cfg!(not(feature = "tls")) {
+            let text =
+                "this build is without TLS: build it with --features tls, or let stunnel do it";
+            return Err(ClientError::new(ClientErrorKind::BadUrl, text));
+        }
+        let socket = dial(host, port, self.deadline, self.options.is_cancelled)?;
+        if self.url.scheme().is_tls() {
+            self.secure(socket)
+        } else {
+            Ok(socket)
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn secure(&self, socket: Socket) -> Result<Socket, ClientError> {
+        use crate::net::tls::TlsClient;
+
+        let secured = TlsClient::new(self.options.ca)
+            .and_then(|client| socket.connect_tls(&client, self.url.host(), self.url.pin()));
+        secured.map_err(|error| {
+            let text = format!("{}: {error}", self.url.place());
+            ClientError::new(ClientErrorKind::NoConnection, text)
+        })
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn secure(&self, socket: Socket) -> Result<Socket, ClientError> {
+        Ok(socket)
+    }
+
+    /// The properties of connect.
+    pub(super) fn connect_options(&self, is_publisher: bool) -> ConnectOptions {
+        let app = match self.login.as_str() {
+            "" => self.url.app().to_owned(),
+            // Servers split such queries at `?` and at `&`.
+            login => [self.url.app(), "?", login].concat(),
+        };
+        ConnectOptions {
+            tc_url: self.url.tc_url(&app),
+            app,
+            flash_ver: self.options.flash_ver.to_owned(),
+            is_publisher,
+            is_amf3: false,
+            is_enhanced: self.is_enhanced,
+            has_digest: self.has_digest,
+        }
+    }
+
+    /// How long a read may wait; an error if the time is over, or the caller has given up.
+    pub(super) fn patience(&self, what: &str) -> Result<Duration, ClientError> {
+        const TICK: Duration = Duration::from_secs(1);
+
+        if (self.options.is_cancelled)() {
+            return Err(ClientError::cancelled());
+        }
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let after = self.options.timeout;
+            return Err(ClientError::timed_out(&self.url, what, after));
+        }
+        Ok(left.min(TICK))
+    }
+
+    /// Changes what the next attempt has to do otherwise. Fails if there should be none.
+    pub(super) fn go_on(&mut self, failed: Failed) -> Result<(), ClientError> {
+        match failed {
+            Failed::For(error) => Err(error),
+            Failed::Closed { is_handshaken, why } => {
+                if !is_handshaken && !self.has_digest {
+                    self.has_digest = true;
+                } else if is_handshaken && self.is_enhanced {
+                    self.is_enhanced = false;
+                } else {
+                    return Err(why);
+                }
+                Ok(())
+            }
+            Failed::Refused(what, refusal) => match &refusal.kind {
+                RefusalKind::Redirect(to) => self.redirect(to),
+                RefusalKind::Login => self.log_in(&refusal),
+                RefusalKind::Other if self.is_enhanced && what == "connect" => {
+                    self.is_enhanced = false;
+                    Ok(())
+                }
+                _ => Err(ClientError::refused(&self.url, what, &refusal)),
+            },
+            Failed::Reconnect(to) => self.redirect(to.as_deref().unwrap_or_default()),
+        }
+    }
+
+    fn log_in(&mut self, refusal: &Refusal) -> Result<(), ClientError> {
+        let place = self.url.place();
+        let denied = |text| Err(ClientError::new(ClientErrorKind::Denied, text));
+        // User and password are for the host that the person has named.
+        let is_same = self.url.host() == self.options.url.host();
+        let Some(user) = self.options.url.user().filter(|_| is_same) else {
+            return denied(format!(
+                "{place} wants a login, expected USER:PASSWORD@ before the host in the URL"
+            ));
+        };
+        let password = self.options.url.password().unwrap_or_default();
+        let mut random = [0; RANDOM_LEN];
+        nonce(&mut random);
+        let reply = Reply::parse(&refusal.description).filter(|_| self.logins < MAX_LOGINS);
+        match reply.and_then(|reply| reply.query(user, password, self.url.app(), &random)) {
+            Some(query) => {
+                self.logins += 1;
+                self.login = query;
+                Ok(())
+            }
+            None => denied(format!("{place} refused user or password")),
+        }
+    }
+
+    /// Turns to another URL, which may be relative to the one before.
+    pub(super) fn redirect(&mut self, to: &str) -> Result<(), ClientError> {
+        let bad = |text| Err(ClientError::new(ClientErrorKind::BadRedirect, text));
+        let place = self.url.place();
+        self.redirects += 1;
+        if self.redirects > MAX_REDIRECTS {
+            return bad(format!(
+                "redirected more than {MAX_REDIRECTS} times, at last by {place}"
+            ));
+        }
+        let url = match redirected(&self.url, to) {
+            Ok(url) => url,
+            Err(error) => {
+                let shown = words(&self.url, to);
+                return bad(format!("{place} redirects to \"{shown}\": {error}"));
+            }
+        };
+        let is_rtmp = self.url.scheme().is_rtmp();
+        if url.scheme().is_rtmp() != is_rtmp || self.url.scheme().is_tls() && !url.scheme().is_tls()
+        {
+            let (from, to) = (self.url.scheme().name(), url.scheme().name());
+            return bad(format!("{place} redirects from {from}:// to {to}://"));
+        }
+        self.login.clear();
+        self.url = url;
+        Ok(())
+    }
+}
+
+/// Returns the URL to which `to` leads from `url`. Many RTMP servers name only the app, as in `tcUrl`: the
+/// stream's name is kept then.
+pub(super) fn redirected(url: &Url, to: &str) -> Result<Url, crate::url::UrlError> {
+    if to.is_empty() {
+        return Ok(url.clone());
+    }
+    let scheme = url.scheme().name();
+    let place = || format!("{scheme}://{}", url.place());
+    let absolute = if to.contains("://") {
+        to.to_owned()
+    } else if to.starts_with("//") {
+        [scheme, ":", to].concat()
+    } else if to.starts_with('/') {
+        [&place(), to].concat()
+    } else {
+        let path = url.path().split('?').next().unwrap_or_default();
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        [&place(), folder, "/", to].concat()
+    };
+    if !url.scheme().is_rtmp() {
+        return Url::parse(&absolute);
+    }
+    let name = url.name();
+    let bare = name.split('?').next().unwrap_or_default();
+    let named = absolute.split(['?', '#']).next().unwrap_or_default();
+    if named.rsplit('/').next() == Some(bare) {
+        let named = Url::parse(&absolute)?;
+        // A key in the query belongs to the stream wherever it is.
+        let is_bare = !named.name().contains('?');
+        return Ok(if is_bare {
+            named.with_name(name)
+        } else {
+            named
+        });
+    }
+    Url::parse(&[absolute.trim_end_matches('/'), "/", name].concat())
+}
+
+/// Fills `bytes` with random values.
+pub(super) fn nonce(bytes: &mut [u8]) {
+    if getrandom::fill(bytes).is_err() {
+        log::debug!("no random bytes");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_keep_the_name_and_its_query_unless_they_name_another() {
+        let url = Url::parse("rtmp://a.example/live/door?key=7").unwrap();
+        for (to, app, name, place) in [
+            ("", "live", "door?key=7", "a.example:1935"),
+            (
+                "rtmp://b.example/live",
+                "live",
+                "door?key=7",
+                "b.example:1935",
+            ),
+            (
+                "rtmp://b.example/live/",
+                "live",
+                "door?key=7",
+                "b.example:1935",
+            ),
+            (
+                "rtmp://b.example:1936/x/door",
+                "x",
+                "door?key=7",
+                "b.example:1936",
+            ),
+            (
+                "rtmp://b.example/x/door?key=8",
+                "x",
+                "door?key=8",
+                "b.example:1935",
+            ),
+            ("//b.example/x/y", "x/y", "door?key=7", "b.example:1935"),
+            ("/other", "other", "door?key=7", "a.example:1935"),
+        ] {
+            let url = redirected(&url, to).unwrap();
+            assert_eq!((url.app(), url.name()), (app, name), "{to}");
+            assert_eq!(url.place(), place, "{to}");
+        }
+        assert!(redirected(&url, "ftp://b.example/x").is_err());
+        let url = Url::parse("http://a.example/live/door.flv?key=7").unwrap();
+        for (to, expected) in [
+            ("/x.flv", "/x.flv"),
+            ("y.flv?a", "/live/y.flv?a"),
+            ("http://b.example/z", "/z"),
+        ] {
+            assert_eq!(redirected(&url, to).unwrap().path(), expected);
+        }
+    }
+
+    #[test]
+    fn the_name_of_the_client_says_through_which_servers_a_stream_came() {
+        let version = env!("CARGO_PKG_VERSION");
+        let plain = format!("FMLE/3.0 (compatible; brooklet/{version})");
+        assert_eq!(flash_ver(""), plain);
+        let via = format!("FMLE/3.0 (compatible; brooklet/{version}; via 0123abcd)");
+        assert_eq!(flash_ver("0123abcd"), via);
+    }
+}
