@@ -12,6 +12,8 @@
 #[cfg(feature = "relay")]
 mod client;
 mod server;
+#[cfg(all(test, feature = "relay"))]
+mod tests;
 mod words;
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
