@@ -8,52 +8,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use common::certificates::Certificates;
+use common::certificates::{Certificates, Secured};
 use common::process::{Program, run};
 use common::servers::free_address;
 use common::{Brooklet, SOON, TempDir, media, wait_until};
 
 /// Browsers take seconds to start.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A server with a certificate, which also listens for RTMP and HTTP inside of TLS.
-struct Secured {
-    server: Brooklet,
-    rtmps: u16,
-    https: u16,
-}
-
-impl Secured {
-    fn start(made: &Certificates) -> Secured {
-        let (certificate, key) = (made.path("server.pem"), made.path("server.key"));
-        let server = Brooklet::start(&[
-            "--rtmps",
-            "127.0.0.1:0",
-            "--https",
-            "127.0.0.1:0",
-            "--tls-cert",
-            &certificate,
-            "--tls-key",
-            &key,
-        ]);
-        let printed = server.printed();
-        let port = |protocol| {
-            let start = format!("listening for {protocol} inside of TLS on 127.0.0.1:");
-            let mut lines = printed.lines();
-            let port = lines.find_map(|line| line.strip_prefix(&start)?.parse().ok());
-            port.expect("it says where it listens")
-        };
-        Secured {
-            rtmps: port("RTMP"),
-            https: port("HTTP"),
-            server,
-        }
-    }
-
-    fn url(&self, name: &str) -> String {
-        format!("rtmps://localhost:{}/live/{name}", self.rtmps)
-    }
-}
 
 /// Publishes from a file to a URL, trusting a root.
 fn publish(ffmpeg: &str, file: &Path, root: &str, url: &str) -> Program {
@@ -88,7 +49,7 @@ fn ffmpeg_publishes_and_plays_inside_of_tls() {
         let words = format!("live/{name}: H.264 640x360 30 fps, AAC");
         secured.server.wait_for_log(&words, 1);
         play(ffmpeg, &root, &secured.url(&name)).wait_for_success(SOON);
-        let flv = format!("https://localhost:{}/live/{name}.flv", secured.https);
+        let flv = format!("https://127.0.0.1:{}/live/{name}.flv", secured.https);
         play(ffmpeg, &root, &flv).wait_for_success(SOON);
     }
 }

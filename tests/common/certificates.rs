@@ -1,10 +1,10 @@
-//! Certificates, made by OpenSSL.
+//! Certificates, made by OpenSSL, and a server that uses one.
 
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::TempDir;
 use super::process::run;
+use super::{Brooklet, TempDir};
 
 /// A root of one's own (`root.pem`), and a certificate of it for localhost and 127.0.0.1 (`server.pem`,
 /// `server.key`).
@@ -45,5 +45,45 @@ impl Certificates {
 
     pub(crate) fn path(&self, name: &str) -> String {
         self.file(name).display().to_string()
+    }
+}
+
+/// A server with a certificate, which also listens for RTMP and HTTP inside of TLS.
+pub(crate) struct Secured {
+    pub(crate) server: Brooklet,
+    pub(crate) rtmps: u16,
+    pub(crate) https: u16,
+}
+
+impl Secured {
+    pub(crate) fn start(made: &Certificates) -> Secured {
+        let (certificate, key) = (made.path("server.pem"), made.path("server.key"));
+        let server = Brooklet::start(&[
+            "--rtmps",
+            "127.0.0.1:0",
+            "--https",
+            "127.0.0.1:0",
+            "--tls-cert",
+            &certificate,
+            "--tls-key",
+            &key,
+        ]);
+        let printed = server.printed();
+        let port = |protocol| {
+            let start = format!("listening for {protocol} inside of TLS on 127.0.0.1:");
+            let mut lines = printed.lines();
+            let port = lines.find_map(|line| line.strip_prefix(&start)?.parse().ok());
+            port.expect("it says where it listens")
+        };
+        Secured {
+            rtmps: port("RTMP"),
+            https: port("HTTP"),
+            server,
+        }
+    }
+
+    /// The URL of a stream. Programs that are linked statically can't look up names.
+    pub(crate) fn url(&self, name: &str) -> String {
+        format!("rtmps://127.0.0.1:{}/live/{name}", self.rtmps)
     }
 }
