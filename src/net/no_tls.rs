@@ -45,7 +45,16 @@ impl Tls {
         match *self {}
     }
 
+    pub(super) fn is_closed(&self, _: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> bool {
+        match *self {}
+    }
+
+    #[cfg(feature = "relay")]
     pub(super) fn has_input(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn failure(&self) -> Option<String> {
         match *self {}
     }
 

@@ -90,7 +90,7 @@ impl Socket {
 
     /// The same inside of TLS, to a server of this name. With a pin, its certificate has to have this
     /// SHA-256. The handshake is done by the first reads and writes.
-    #[cfg(feature = "tls")]
+    #[cfg(all(feature = "tls", feature = "relay"))]
     pub(crate) fn connect_tls(
         self,
         client: &super::tls::TlsClient,
@@ -114,8 +114,19 @@ impl Socket {
         Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
+    /// Whether the peer speaks TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Why TLS has failed, in words; `None` if it hasn't.
+    pub(crate) fn tls_failure(&self) -> Option<String> {
+        self.tls.as_ref()?.failure()
+    }
+
     /// Reads available bytes. Waits for them for at most the read timeout, after which it fails with
-    /// [`WouldBlock`](ErrorKind::WouldBlock). Fails with [`TimedOut`](ErrorKind::TimedOut) if the kernel
+    /// [`WouldBlock`](ErrorKind::WouldBlock). Fails with [`Interrupted`](ErrorKind::Interrupted) if bytes
+    /// have come, but none for the caller, as in a handshake of TLS. Fails with [`TimedOut`](ErrorKind::TimedOut) if the kernel
     /// has given up the connection.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let result = match &self.tls {
@@ -144,14 +155,15 @@ impl Socket {
     /// Whether the peer has closed its side, or the connection is lost. False while earlier bytes are
     /// unread.
     pub(crate) fn is_closed_by_peer(&self) -> bool {
-        if self.tls.as_ref().is_some_and(|tls| tls.has_input()) {
-            return false;
+        if let Some(tls) = &self.tls {
+            // What was peeked at is read without waiting.
+            let raw = &mut |input: &mut [u8]| match self.peek()? {
+                0 => Ok(0),
+                _ => (&self.stream).read(input),
+            };
+            return tls.is_closed(raw);
         }
-        let mut byte = [MaybeUninit::uninit()];
-        // A peek, so that the byte stays for the next read.
-        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-        let peeked = SockRef::from(&self.stream).recv_with_flags(&mut byte, flags);
-        match peeked {
+        match self.peek() {
             Ok(len) => len == 0,
             Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
         }
@@ -163,12 +175,16 @@ impl Socket {
         if self.tls.as_ref().is_some_and(|tls| tls.has_input()) {
             return true;
         }
-        let mut byte = [MaybeUninit::uninit()];
-        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-        let peeked = SockRef::from(&self.stream).recv_with_flags(&mut byte, flags);
-        !peeked.is_err_and(|error| {
+        !self.peek().is_err_and(|error| {
             matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
         })
+    }
+
+    /// Looks at the next byte, which stays for the next read, without waiting; 0 if none follow.
+    fn peek(&self) -> io::Result<usize> {
+        let mut byte = [MaybeUninit::uninit()];
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        SockRef::from(&self.stream).recv_with_flags(&mut byte, flags)
     }
 
     /// Sets how long a read waits.
@@ -236,8 +252,9 @@ impl Socket {
                 break;
             }
             match self.read(&mut rest) {
-                Ok(0) | Err(_) => break,
-                Ok(_) => {}
+                Ok(0) => break,
+                Err(error) if error.kind() != ErrorKind::Interrupted => break,
+                Ok(_) | Err(_) => {}
             }
         }
     }

@@ -223,6 +223,7 @@ impl Connection {
         let (sender, arrival) = shared.guard.sender(&head, self.peer, local.ip());
         self.client = Client::over_http(id, sender, local, name);
         self.client.arrival = arrival;
+        self.client.is_tls = self.socket.is_tls();
         let is_full = if self.is_of_proxy && arrival != Arrival::Direct {
             connections.note_sender(id, sender).err()
         } else {
@@ -322,6 +323,7 @@ impl Conversation for Connection {
             self.socket.drain();
         }
         let hint = match (end, self.shared.rtmp_addresses.first()) {
+            _ if self.socket.is_tls() => said(self.socket.tls_failure()),
             (HttpEnd::Rejected(head::RTMP), Some(right)) => {
                 format!(". RTMP is on port {}", right.port())
             }
@@ -331,6 +333,11 @@ impl Conversation for Connection {
         let line = self.shared.line(end.level(), About::Connection, address);
         line.say(format_args!("{} disconnected: {end}{hint}", self.client));
     }
+}
+
+/// The end of a log line with the reason why TLS has failed.
+fn said(failure: Option<String>) -> String {
+    failure.map_or_else(String::new, |why| [". ", &why].concat())
 }
 
 /// Logs that a client has begun to watch a stream in the format `kind`.

@@ -60,7 +60,8 @@ const STOPPED: &str = "stopped by the client";
 /// Serves a connection to its end.
 pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, permit: Permit) {
     let local = socket.local_address().unwrap_or(peer);
-    let client = Client::new(permit.id, peer, local);
+    let mut client = Client::new(permit.id, peer, local);
+    client.is_tls = socket.is_tls();
     let line = shared.info(About::Connection, peer.ip());
     line.say(format_args!("{client} connected"));
     let mut connection =
@@ -333,7 +334,10 @@ impl Conversation for RtmpConnection {
         let is_cut = matches!(end, RtmpEnd::Connection(Kicked | Displaced));
         let of_player = self.end_of_player(end, now);
         let logged = of_player.as_ref().unwrap_or(end);
-        let why = logged.to_string();
+        let mut why = logged.to_string();
+        if let Some(failure) = self.socket.tls_failure() {
+            why = [&why, ". ", &failure].concat();
+        }
         let is_lost = is_cut || matches!(end, RtmpEnd::Connection(Closed | Lost(_)));
         if !is_lost && !is_player {
             let last_words = self.session.take_output();

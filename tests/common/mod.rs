@@ -6,6 +6,7 @@
 // Each test file is a separate crate, and uses only a part of this module.
 #![allow(dead_code)]
 
+pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod ffmpeg8;
 pub(crate) mod framehash;

@@ -9,8 +9,11 @@
 //! meanwhile. What was accepted for sending leaves in order: as long as encrypted bytes wait for the kernel,
 //! nothing more is accepted.
 
+#[cfg(feature = "relay")]
 mod client;
 mod server;
+#[cfg(all(test, feature = "relay"))]
+mod tests;
 mod words;
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -20,11 +23,13 @@ use rustls::Connection;
 
 use crate::live::lock;
 
+#[cfg(feature = "relay")]
 pub(crate) use client::TlsClient;
 pub(crate) use server::{Reload, TlsServer};
 
-/// The number of raw bytes that are read at once: a record of the largest size, with what is around it.
-const INPUT_LEN: usize = 16 * 1024 + 256;
+/// The number of raw bytes that are read at once. The connection takes no more at a time, and each idle
+/// viewer keeps them.
+const INPUT_LEN: usize = 4096;
 
 /// The maximum number of bytes that wait encrypted, or are encrypted at once.
 const MAX_PENDING: usize = 64 * 1024;
@@ -54,6 +59,8 @@ impl Tls {
     }
 
     /// Reads plaintext. `raw` reads from the socket, and may wait; `send` sends to it without waiting.
+    /// Fails with [`Interrupted`](ErrorKind::Interrupted) after each read that brought no plaintext, such as
+    /// those of a handshake: so the caller sees in time how long that takes.
     pub(super) fn read(
         &self,
         buffer: &mut [u8],
@@ -61,6 +68,7 @@ impl Tls {
         send: &mut dyn Write,
     ) -> io::Result<usize> {
         let input = &mut *lock(&self.input);
+        let mut has_read = false;
         loop {
             {
                 let connection = &mut *lock(&self.connection);
@@ -70,27 +78,71 @@ impl Tls {
                     Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0),
                     result => return result,
                 }
-                if input.used < input.bytes.len() {
-                    input.feed(connection)?;
+                if input.has_some() {
+                    let fed = input.feed(connection);
                     // Alerts, and the messages of the handshake.
-                    flush(connection, send)?;
+                    let flushed = flush(connection, send);
+                    fed?;
+                    flushed?;
                     continue;
                 }
             }
-            input.bytes.resize(INPUT_LEN, 0);
-            input.used = 0;
-            let result = raw(&mut input.bytes);
-            input.bytes.truncate(*result.as_ref().unwrap_or(&0));
-            if result? == 0 {
+            if has_read {
+                return Err(ErrorKind::Interrupted.into());
+            }
+            has_read = true;
+            if input.fill(raw)? == 0 {
                 return Ok(0);
             }
         }
     }
 
-    /// Whether decrypted or encrypted bytes have been received that nobody has read.
+    /// Whether the peer has said that nothing more follows, or the connection is lost. False while
+    /// plaintext is unread. `raw` reads from the socket without waiting. Only for the thread that reads.
+    pub(super) fn is_closed(&self, raw: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> bool {
+        let input = &mut *lock(&self.input);
+        let connection = &mut *lock(&self.connection);
+        loop {
+            match connection.process_new_packets() {
+                Ok(state) if state.plaintext_bytes_to_read() > 0 => return false,
+                Ok(state) if state.peer_has_closed() => return true,
+                Ok(_) => {}
+                Err(_) => return true,
+            }
+            if input.has_some() {
+                if input.feed(connection).is_err() {
+                    return true;
+                }
+                continue;
+            }
+            match input.fill(raw) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) => {
+                    use ErrorKind::{Interrupted, WouldBlock};
+                    return !matches!(error.kind(), WouldBlock | Interrupted);
+                }
+            }
+        }
+    }
+
+    /// Whether bytes have been received that nobody has read. Only for the thread that reads.
+    #[cfg(feature = "relay")]
     pub(super) fn has_input(&self) -> bool {
-        let input = lock(&self.input);
-        input.used < input.bytes.len()
+        if lock(&self.input).has_some() {
+            return true;
+        }
+        let state = lock(&self.connection).process_new_packets();
+        // A read tells of an error, or of the end.
+        state.map_or(true, |state| {
+            state.plaintext_bytes_to_read() > 0 || state.peer_has_closed()
+        })
+    }
+
+    /// Why TLS has failed, in words; `None` if it hasn't.
+    pub(super) fn failure(&self) -> Option<String> {
+        let failed = lock(&self.connection).process_new_packets().err();
+        failed.map(|error| words::text(&error))
     }
 
     /// Encrypts and sends some of the bytes, from the front, without waiting.
@@ -103,14 +155,8 @@ impl Tls {
         if !flush(connection, send)? {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let mut taken = 0;
-        for slice in slices {
-            let len = connection.writer().write(slice)?;
-            taken += len;
-            if len < slice.len() {
-                break;
-            }
-        }
+        // Together, so that small slices share records.
+        let taken = connection.writer().write_vectored(slices)?;
         // What doesn't leave now does with the next call of `try_send` or `flush`.
         flush(connection, send)?;
         if taken == 0 && slices.iter().any(|slice| !slice.is_empty()) {
@@ -143,6 +189,19 @@ impl Tls {
 }
 
 impl Input {
+    fn has_some(&self) -> bool {
+        self.used < self.bytes.len()
+    }
+
+    /// Reads raw bytes in place of the used ones.
+    fn fill(&mut self, raw: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> io::Result<usize> {
+        self.bytes.resize(INPUT_LEN, 0);
+        self.used = 0;
+        let result = raw(&mut self.bytes);
+        self.bytes.truncate(*result.as_ref().unwrap_or(&0));
+        result
+    }
+
     /// Decrypts as much as the connection has room for.
     fn feed(&mut self, connection: &mut Connection) -> io::Result<()> {
         let mut rest = self.bytes.get(self.used..).unwrap_or_default();

@@ -9,7 +9,8 @@ pub(super) fn to_io(error: &Error) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, text(error))
 }
 
-fn text(error: &Error) -> String {
+/// Says what has happened.
+pub(super) fn text(error: &Error) -> String {
     let reason = match error {
         Error::InvalidCertificate(error) => certificate(error),
         Error::InvalidMessage(_) => "the peer doesn't speak TLS",

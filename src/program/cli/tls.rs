@@ -11,7 +11,7 @@ pub(super) const TLS: &[Opt] = &[
     Opt {
         name: "rtmps",
         value: "ADDR:PORT",
-        default: "",
+        default: "none",
         help: "listen here for RTMP inside of TLS; may be repeated; needs --tls-cert and \
                --tls-key, and a build with the feature tls",
         kind: Kind::Several(|settings| listen::forget(settings, "rtmps")),
@@ -20,7 +20,7 @@ pub(super) const TLS: &[Opt] = &[
     Opt {
         name: "https",
         value: "ADDR:PORT",
-        default: "",
+        default: "none",
         help: "listen here for HTTP inside of TLS; may be repeated",
         kind: Kind::Several(|settings| listen::forget(settings, "https")),
         set: |settings, text| listen::listen(settings, "https", text).ok_or(ADDRESS),
@@ -28,7 +28,7 @@ pub(super) const TLS: &[Opt] = &[
     Opt {
         name: "tls-cert",
         value: "FILE",
-        default: "",
+        default: "none",
         help: "certificate in PEM, with those of its issuers; loaded again when it changes",
         kind: Kind::Single,
         set: |settings, text| {
@@ -40,7 +40,7 @@ pub(super) const TLS: &[Opt] = &[
     Opt {
         name: "tls-key",
         value: "FILE",
-        default: "",
+        default: "none",
         help: "private key of the certificate, in PEM",
         kind: Kind::Single,
         set: |settings, text| {
