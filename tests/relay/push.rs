@@ -203,7 +203,8 @@ fn a_push_keeps_its_connection_while_the_publisher_is_away() {
 fn a_taken_name_is_left_alone_for_ten_seconds() {
     let far = server(Config::default());
     // From another address: a publisher from the same one would be replaced.
-    let mut other = Client::handshaken_from(Ipv4Addr::new(127, 0, 0, 2), port_of(&far)).connect("far");
+    let mut other =
+        Client::handshaken_from(Ipv4Addr::new(127, 0, 0, 2), port_of(&far)).connect("far");
     other.publish(SECRET);
     assert_eq!(other.wait_for_status().1, "NetStream.Publish.Start");
     let near = pushing(Config::default(), &[port_of(&far)]);
@@ -375,4 +376,53 @@ fn a_target_that_never_answers_does_not_keep_the_server_from_stopping() {
     assert_eq!(near.pushes()[0].state, RelayState::Connecting);
     near.stop();
     assert!(!read_until_closed(&silent).is_empty());
+}
+
+#[cfg(feature = "http")]
+#[test]
+fn the_api_begins_and_ends_pushes() {
+    use crate::common::http::HttpClient;
+
+    let far = server(Config::default());
+    let near = server(Config::default());
+    let mut camera = Camera::new(&near);
+    camera.send(1, 1_000);
+    let mut client = HttpClient::connect(near.http_addresses()[0]);
+    let mut post = |path: &str, body: &str| {
+        let length = format!("Content-Length: {}\r\n\r\n{body}", body.len());
+        // The helper ends the head with an empty line, which comes before the next request.
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{length}").as_bytes());
+        client.answer()
+    };
+    for (body, words) in [
+        ("live/door", "live/door=rtmp://HOST/APP/KEY"),
+        ("live/door=@/etc/passwd", "a URL, not a file"),
+        ("live/door=ftp://h/a/tops3cret", "unknown scheme ftp://"),
+    ] {
+        let answer = post("/api/v1/pushes", body);
+        assert_eq!(answer.status, 400);
+        assert!(answer.text().contains(words), "{}", answer.text());
+        assert!(!answer.text().contains(SECRET));
+    }
+    let push = format!("live/door=rtmp://{}/far/{SECRET}", port_of(&far));
+    let answer = post("/api/v1/pushes", &push);
+    assert_eq!((answer.status, &*answer.text()), (200, r#"{"id":1}"#));
+    // Bodies aren't expected anywhere else.
+    let mut player = Client::playing(port_of(&far), "far", SECRET);
+    assert_eq!(next_media(&mut player).number(), 0);
+    wait_for(&near, 0, RelayState::Live);
+    client.request("GET", "/api/v1/pushes", "");
+    let text = client.answer().text();
+    for words in [r#""stream":"live/door""#, r#"/far/***""#, r#""state":"live""#] {
+        assert!(text.contains(words), "{text}");
+    }
+    client.request("GET", "/metrics", "");
+    let text = client.answer().text();
+    let line = text.lines().find(|line| line.contains(r#"state="live""#));
+    assert!(line.unwrap().ends_with("} 1"), "{text}");
+    for status in [204, 404] {
+        client.request("DELETE", "/api/v1/pushes/1", "");
+        assert_eq!(client.answer().status, status);
+    }
+    assert!(near.pushes().is_empty());
 }
