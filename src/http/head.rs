@@ -178,9 +178,10 @@ impl<'a> Head<'a> {
             query: None,
             host: "",
         };
-        head.check_body()?;
         head.set_host()?;
         head.set_target(request.path.unwrap_or_default())?;
+        // Last, since the path decides whether there may be a body.
+        head.check_body()?;
         Ok(head)
     }
 

@@ -272,6 +272,12 @@ impl Push<'_> {
         if self.is_over() {
             return End::Done;
         }
+        // The stream gives up a subscriber that is too far behind, and closes its socket.
+        let pumped = self.with_subscriber(connection, self.shared.now(), &mut |_| {});
+        if let Err(PlayEnd::Stalled) = pumped {
+            let why = format!("{} takes too little", connection.link.url.place());
+            return End::Failed(Failure::Lost, why);
+        }
         let why = ClientError::closed(&connection.link.url, "the push");
         End::Failed(Failure::Lost, why.to_string())
     }
