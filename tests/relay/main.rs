@@ -6,4 +6,5 @@ mod common;
 mod client;
 mod hostile;
 mod http_flv;
+mod pull;
 mod push;

@@ -61,7 +61,7 @@ enum End {
     Done,
     Failed(Failure, String),
     /// The server wants the client elsewhere, or anew.
-    Reconnect(Url),
+    Reconnect(Box<Url>),
 }
 
 /// Pushes a stream until it ends, or the push is stopped.
@@ -450,7 +450,7 @@ fn failed(error: &ClientError) -> End {
 /// The server at `url` sends its client to another URL, or to the same one.
 fn elsewhere(url: &Url, to: Option<&str>) -> End {
     match crate::client::target::redirected(url, to.unwrap_or_default()) {
-        Ok(to) if to.scheme() == url.scheme() => End::Reconnect(to),
+        Ok(to) if to.scheme() == url.scheme() => End::Reconnect(Box::new(to)),
         _ => {
             let why = format!("{} redirects to a URL that can't be used", url.place());
             End::Failed(Failure::Lost, why)
