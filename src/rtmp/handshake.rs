@@ -16,7 +16,7 @@ use std::borrow::Cow;
 
 use self::digest::Signed;
 use super::Error;
-pub use client::ClientHandshake;
+pub use self::client::ClientHandshake;
 
 /// The length of C1, S1, C2 and S2 in bytes.
 pub const BLOCK_LEN: usize = 1536;
