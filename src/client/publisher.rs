@@ -68,7 +68,8 @@ impl Publisher {
     ///
     /// Fails if the server has ended the publish, or the connection is lost.
     pub fn send(&mut self, message: &StreamMessage) -> Result<(), ClientError> {
-        self.poll()?;
+        // The old connection may end once there is a new one: many servers let the newest publisher win.
+        self.poll().or_else(|error| self.unless_replaced(error))?;
         let len = message.payload().len();
         if len > MAX_PAYLOAD_LEN as usize {
             let text = format!("a message of {len} bytes, expected at most {MAX_PAYLOAD_LEN}");
@@ -87,7 +88,12 @@ impl Publisher {
         write(&self.link, message, &mut self.out);
         let sent = self.link.socket.write_all(&self.out);
         self.out.clear();
-        sent.map_err(|error| ClientError::io(&self.link.url, PUBLISH, &error))
+        sent.or_else(|error| self.unless_replaced(ClientError::io(&self.link.url, PUBLISH, &error)))
+    }
+
+    /// The error of a connection, unless another one is about to take over.
+    fn unless_replaced(&self, error: ClientError) -> Result<(), ClientError> {
+        self.next.as_ref().map(drop).ok_or(error)
     }
 
     /// Reads what the server has said, and answers, without waiting. [`send`](Self::send) does it, too: a

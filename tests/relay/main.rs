@@ -7,3 +7,4 @@ mod client;
 mod hostile;
 mod http_flv;
 mod pull;
+mod reconnect;
