@@ -239,7 +239,7 @@ mod tests {
             ("live/door=ftp://h/a/secret", "unknown scheme ftp://"),
             (
                 "live/door=http://h/a/secret",
-                "expected rtmp:// or rtmps://",
+                "rtmp:// or rtmps:// for a push",
             ),
             ("live/door=rtmp://h:0/a/secret", "the port"),
             ("live/door=@/no/such/file", "/no/such/file: No such file"),

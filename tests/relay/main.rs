@@ -8,3 +8,4 @@ mod hostile;
 mod http_flv;
 mod pull;
 mod push;
+mod reconnect;

@@ -20,8 +20,8 @@ use rustls::Connection;
 
 use crate::live::lock;
 
-pub(crate) use client::TlsClient;
-pub(crate) use server::{Reload, TlsServer};
+pub(crate) use self::client::TlsClient;
+pub(crate) use self::server::{Reload, TlsServer};
 
 /// The number of raw bytes that are read at once: a record of the largest size, with what is around it.
 const INPUT_LEN: usize = 16 * 1024 + 256;
