@@ -29,6 +29,7 @@ pub(crate) mod flv_link;
 pub(crate) mod link;
 mod player;
 mod publisher;
+mod settings;
 pub(crate) mod target;
 
 pub use builder::Client;

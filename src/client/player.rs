@@ -4,10 +4,10 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::builder::Client;
 use super::error::{ClientError, ClientErrorKind};
 use super::flv_link::FlvLink;
 use super::link::Link;
+use super::settings::Settings;
 use super::target::redirected;
 use crate::medium::Medium;
 use crate::net::socket::Socket;
@@ -27,7 +27,7 @@ const PLAY: &str = "play";
 /// How a message begins, in AMF0, by which servers tell players what they may record.
 const SAMPLE_ACCESS: &[u8] = b"\x02\x00\x11|RtmpSampleAccess";
 
-/// A stream of another server that a program plays; see [`Client::play`].
+/// A stream of another server that a program plays; see [`Client::play`](super::Client::play).
 ///
 /// If the server asks for it ("Reconnect Request"), the player connects anew before it gives up the old
 /// connection. Metadata and sequence headers come again then.
@@ -45,7 +45,7 @@ const SAMPLE_ACCESS: &[u8] = b"\x02\x00\x11|RtmpSampleAccess";
 /// # Ok::<(), brooklet::client::ClientError>(())
 /// ```
 pub struct Player {
-    client: Client,
+    settings: Settings,
     source: Source,
     input: Vec<u8>,
     /// The number of bytes of the input that are handled.
@@ -70,10 +70,10 @@ enum Step {
 }
 
 impl Player {
-    pub(super) fn open(client: Client) -> Result<Player, ClientError> {
+    pub(super) fn open(settings: Settings) -> Result<Player, ClientError> {
         let mut player = Player {
-            source: open(&client, &client.url)?,
-            client,
+            source: open(&settings, &settings.url)?,
+            settings,
             input: Vec::new(),
             at: 0,
             message: StreamMessage::default(),
@@ -202,7 +202,7 @@ impl Player {
             Ok(url) => url,
             Err(error) => return log::warn!("cannot reconnect as the server asks: {error}"),
         };
-        match open(&self.client, &url) {
+        match open(&self.settings, &url) {
             Ok(source) => {
                 let old = std::mem::replace(&mut self.source, source);
                 self.begin();
@@ -215,8 +215,8 @@ impl Player {
     }
 }
 
-fn open(client: &Client, url: &Url) -> Result<Source, ClientError> {
-    let options = client.options(url);
+fn open(settings: &Settings, url: &Url) -> Result<Source, ClientError> {
+    let options = settings.options(url);
     Ok(match url.scheme().is_rtmp() {
         true => Source::Rtmp(Link::play(Heap, &options)?),
         false => Source::Flv(FlvLink::open(&Heap, &options)?),

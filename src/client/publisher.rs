@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::builder::Client;
 use super::error::{ClientError, ClientErrorKind};
 use super::link::Link;
+use super::settings::Settings;
 use super::target::redirected;
 use crate::media::flv::MAX_PAYLOAD_LEN;
 use crate::medium::Medium;
@@ -23,7 +23,7 @@ const BUFFER_LEN: usize = 4096;
 /// What is going on, in errors.
 const PUBLISH: &str = "publish";
 
-/// A stream that a program publishes on another server; see [`Client::publish`]. Ends when dropped.
+/// A stream that a program publishes on another server; see [`Client::publish`](super::Client::publish). Ends when dropped.
 ///
 /// Whenever it sends, it also reads what the server says, answers pings and acknowledges. If the server asks
 /// for it ("Reconnect Request"), the publisher connects anew, and goes on there at the next keyframe; the old
@@ -40,7 +40,7 @@ const PUBLISH: &str = "publish";
 /// # Ok::<(), brooklet::client::ClientError>(())
 /// ```
 pub struct Publisher {
-    client: Client,
+    settings: Settings,
     link: Link<Heap>,
     /// The connection that takes over at the next keyframe.
     next: Option<Link<Heap>>,
@@ -51,10 +51,10 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn open(client: Client) -> Result<Publisher, ClientError> {
-        let link = Link::publish(Heap, &client.options(&client.url))?;
+    pub(super) fn open(settings: Settings) -> Result<Publisher, ClientError> {
+        let link = Link::publish(Heap, &settings.options(&settings.url))?;
         Ok(Publisher {
-            client,
+            settings,
             link,
             next: None,
             headers: [const { None }; 3],
@@ -68,7 +68,8 @@ impl Publisher {
     ///
     /// Fails if the server has ended the publish, or the connection is lost.
     pub fn send(&mut self, message: &StreamMessage) -> Result<(), ClientError> {
-        self.poll()?;
+        // The old connection may end once there is a new one: many servers let the newest publisher win.
+        self.poll().or_else(|error| self.unless_replaced(error))?;
         let len = message.payload().len();
         if len > MAX_PAYLOAD_LEN as usize {
             let text = format!("a message of {len} bytes, expected at most {MAX_PAYLOAD_LEN}");
@@ -87,7 +88,12 @@ impl Publisher {
         write(&self.link, message, &mut self.out);
         let sent = self.link.socket.write_all(&self.out);
         self.out.clear();
-        sent.map_err(|error| ClientError::io(&self.link.url, PUBLISH, &error))
+        sent.or_else(|error| self.unless_replaced(ClientError::io(&self.link.url, PUBLISH, &error)))
+    }
+
+    /// The error of a connection, unless another one is about to take over.
+    fn unless_replaced(&self, error: ClientError) -> Result<(), ClientError> {
+        self.next.as_ref().map(drop).ok_or(error)
     }
 
     /// Reads what the server has said, and answers, without waiting. [`send`](Self::send) does it, too: a
@@ -154,7 +160,7 @@ impl Publisher {
                 return Ok(());
             }
         };
-        let options = self.client.options(&url);
+        let options = self.settings.options(&url);
         match Link::publish(Heap, &options) {
             Ok(link) => self.next = Some(link),
             // A server that doesn't let a name be taken over.

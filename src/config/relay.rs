@@ -32,6 +32,17 @@ pub struct Pull {
     pub(crate) is_on_demand: bool,
 }
 
+impl Pull {
+    /// Sets whether it begins with the first viewer, and ends some time after the last one.
+    #[must_use]
+    pub fn on_demand(self, is_on_demand: bool) -> Pull {
+        Pull {
+            is_on_demand,
+            ..self
+        }
+    }
+}
+
 /// The name of a target that stands for the name of each stream.
 const ANY: &str = "*";
 
@@ -109,7 +120,7 @@ pub fn parse_push(text: &str) -> Result<Push, String> {
         let target = Url::parse(&url).map_err(|error| error.to_string())?;
         if !target.scheme().is_rtmp() {
             let name = target.scheme().name();
-            return Err(format!("a push to {name}://, expected rtmp:// or rtmps://"));
+            return Err(format!("rtmp:// or rtmps:// for a push, not {name}://"));
         }
         Ok(Push { streams, target })
     })
@@ -228,7 +239,7 @@ mod tests {
             ("live/door=ftp://h/a/secret", "unknown scheme ftp://"),
             (
                 "live/door=http://h/a/secret",
-                "expected rtmp:// or rtmps://",
+                "rtmp:// or rtmps:// for a push",
             ),
             ("live/door=rtmp://h:0/a/secret", "the port"),
             ("live/door=@/no/such/file", "/no/such/file: No such file"),

@@ -9,6 +9,8 @@ mod nearest;
 mod opt;
 #[cfg(feature = "record")]
 mod record;
+#[cfg(feature = "relay")]
+mod relay;
 mod tls;
 
 use std::ffi::OsString;
@@ -23,6 +25,8 @@ use nearest::nearest;
 use opt::{Kind, Opt, PREFIX, variable_name};
 #[cfg(feature = "record")]
 use record::RECORD;
+#[cfg(feature = "relay")]
+use relay::RELAY;
 use tls::TLS;
 
 /// The parsed command line.
@@ -233,9 +237,18 @@ const OPTIONS: &[Opt] = &[
 #[cfg(not(feature = "record"))]
 const RECORD: &[Opt] = &[];
 
+/// A build that neither pushes nor pulls has no options for that.
+#[cfg(not(feature = "relay"))]
+const RELAY: &[Opt] = &[];
+
 /// All options, in the order of the help text.
 fn options() -> impl Iterator<Item = &'static Opt> {
-    OPTIONS.iter().chain(TLS).chain(RECORD).chain(LISTS)
+    OPTIONS
+        .iter()
+        .chain(TLS)
+        .chain(RECORD)
+        .chain(RELAY)
+        .chain(LISTS)
 }
 
 /// The value of `--max-lag` until it is given. It isn't a valid argument.

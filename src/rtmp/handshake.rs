@@ -14,9 +14,9 @@ mod digest;
 
 use std::borrow::Cow;
 
+pub use self::client::ClientHandshake;
 use self::digest::Signed;
 use super::Error;
-pub use client::ClientHandshake;
 
 /// The length of C1, S1, C2 and S2 in bytes.
 pub const BLOCK_LEN: usize = 1536;

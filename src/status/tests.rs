@@ -181,6 +181,8 @@ fn server(is_privileged: bool) -> Figures {
         free_blocks: 2_038,
         total_blocks: 2_048,
         disk: None,
+        pushes: Vec::new(),
+        pulls: Vec::new(),
     };
     Figures {
         status,

@@ -70,13 +70,13 @@ fn soon() -> Duration {
 }
 
 /// Reads and forgets what comes, until the client closes.
-fn read_on(mut stream: TcpStream) {
+pub(crate) fn read_on(mut stream: TcpStream) {
     let mut buffer = [0; 4096];
     while stream.read(&mut buffer).is_ok_and(|len| len > 0) {}
 }
 
 /// The server's side of the handshake, and then connect.
-fn shake_hands(stream: &mut TcpStream) {
+pub(crate) fn shake_hands(stream: &mut TcpStream) {
     let mut c0_c1 = [0; 1537];
     stream.read_exact(&mut c0_c1).unwrap();
     stream
@@ -97,11 +97,16 @@ fn refuse(stream: &mut TcpStream, code: &str, description: &str, redirect: Optio
         let ex = object([("code", Value::Number(302.0)), ("redirect", text(url))]);
         info.push(("ex", ex));
     }
+    send(stream, "_error", 1.0, vec![object(info)]);
+}
+
+/// Sends a command without a command object.
+pub(crate) fn send(stream: &mut TcpStream, name: &str, transaction_id: f64, arguments: Vec<Value>) {
     let command = Command {
-        name: "_error".to_owned(),
-        transaction_id: 1.0,
+        name: name.to_owned(),
+        transaction_id,
         object: Value::Null,
-        arguments: vec![object(info)],
+        arguments,
     };
     let mut out = Vec::new();
     let header = MessageHeader {

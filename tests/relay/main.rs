@@ -7,3 +7,5 @@ mod client;
 mod hostile;
 mod http_flv;
 mod pull;
+mod push;
+mod reconnect;

@@ -63,6 +63,9 @@ fn a_pull_publishes_what_its_source_sends() {
     pull(&edge, &format!("live/copy={}", url(&source, "door")));
     let mut player = play(&edge, "copy");
     let mut publisher = publish(&source, "door");
+    wait_until("the pull plays", SOON, || {
+        source.streams()[0].report.viewer_count() == 1
+    });
     for number in 0..40 {
         publisher
             .send(&frame(number, 300 + 7_000 * (number as usize % 5)))
@@ -74,10 +77,12 @@ fn a_pull_publishes_what_its_source_sends() {
         assert!(next_frame(&mut player) == expected, "{number}");
     }
     wait_for(&edge, RelayState::Live);
+    wait_until("its bytes are counted", SOON, || {
+        report(&edge).bytes > 400_000
+    });
     let report = report(&edge);
     assert_eq!((&*report.stream, report.connections), ("live/copy", 1));
     assert!(report.target.ends_with("/live/***"), "{}", report.target);
-    assert!(report.bytes > 400_000);
 }
 
 #[test]

@@ -24,8 +24,8 @@ use rustls::Connection;
 use crate::live::lock;
 
 #[cfg(feature = "relay")]
-pub(crate) use client::TlsClient;
-pub(crate) use server::{Reload, TlsServer};
+pub(crate) use self::client::TlsClient;
+pub(crate) use self::server::{Reload, TlsServer};
 
 /// The number of raw bytes that are read at once. The connection takes no more at a time, and each idle
 /// viewer keeps them.

@@ -21,6 +21,8 @@ pub(super) struct Exchange<'a> {
     pub(super) socket: &'a Arc<Socket>,
     pub(super) client: &'a Client,
     pub(super) head: &'a Head<'a>,
+    /// The body, of the few requests that have one.
+    pub(super) body: &'a [u8],
     pub(super) credentials: Credentials<'a>,
     pub(super) page: Page<'a>,
     /// Pays for the memory that the answer occupies.
@@ -82,6 +84,10 @@ impl<'a> Exchange<'a> {
             Route::Connections
             | Route::Connection(_)
             | Route::Recording(_)
+            | Route::Pushes
+            | Route::Push(_)
+            | Route::Pulls
+            | Route::Pull(_)
             | Route::Metrics
             | Route::Stat => false,
             _ => {

@@ -63,7 +63,7 @@ enum End {
     Superseded,
     Failed(Failure, String),
     /// The server wants its client elsewhere, or anew.
-    Reconnect(Url),
+    Reconnect(Box<Url>),
 }
 
 /// A connection to the source.
@@ -469,7 +469,7 @@ fn failed(error: &ClientError) -> End {
 /// The server at `url` sends its client to another URL, or to the same one.
 fn elsewhere(url: &Url, to: &str) -> End {
     match redirected(url, to) {
-        Ok(to) => End::Reconnect(to),
+        Ok(to) => End::Reconnect(Box::new(to)),
         Err(error) => {
             let why = format!("{} redirects: {error}", url.place());
             End::Failed(Failure::Lost, why)

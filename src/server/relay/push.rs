@@ -61,7 +61,7 @@ enum End {
     Done,
     Failed(Failure, String),
     /// The server wants the client elsewhere, or anew.
-    Reconnect(Url),
+    Reconnect(Box<Url>),
 }
 
 /// Pushes a stream until it ends, or the push is stopped.
@@ -272,6 +272,12 @@ impl Push<'_> {
         if self.is_over() {
             return End::Done;
         }
+        // The stream gives up a subscriber that is too far behind, and closes its socket.
+        let pumped = self.with_subscriber(connection, self.shared.now(), &mut |_| {});
+        if let Err(PlayEnd::Stalled) = pumped {
+            let why = format!("{} takes too little", connection.link.url.place());
+            return End::Failed(Failure::Lost, why);
+        }
         let why = ClientError::closed(&connection.link.url, "the push");
         End::Failed(Failure::Lost, why.to_string())
     }
@@ -444,7 +450,7 @@ fn failed(error: &ClientError) -> End {
 /// The server at `url` sends its client to another URL, or to the same one.
 fn elsewhere(url: &Url, to: Option<&str>) -> End {
     match crate::client::target::redirected(url, to.unwrap_or_default()) {
-        Ok(to) if to.scheme() == url.scheme() => End::Reconnect(to),
+        Ok(to) if to.scheme() == url.scheme() => End::Reconnect(Box::new(to)),
         _ => {
             let why = format!("{} redirects to a URL that can't be used", url.place());
             End::Failed(Failure::Lost, why)

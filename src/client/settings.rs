@@ -1,0 +1,50 @@
+//! What a program has said about its connection, as publishers and players keep it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::target::LinkOptions;
+use crate::rtmp::via::Via;
+use crate::url::Url;
+
+/// The time in which a publish or play has to be accepted.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest message that is received, in bytes: what a tag of FLV can hold, which is far more than a
+/// frame takes.
+const MAX_MESSAGE: u32 = 16 << 20;
+
+/// See the module's documentation.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) url: Url,
+    pub(super) timeout: Duration,
+    pub(super) flash_ver: String,
+    pub(super) is_enhanced: bool,
+    pub(super) ca: Option<PathBuf>,
+}
+
+impl Settings {
+    pub(super) fn new(url: Url) -> Settings {
+        Settings {
+            url,
+            timeout: TIMEOUT,
+            flash_ver: Via::default().flash_ver(env!("CARGO_PKG_VERSION"), None),
+            is_enhanced: true,
+            ca: None,
+        }
+    }
+
+    /// The options of a connection to `url`.
+    pub(super) fn options<'a>(&'a self, url: &'a Url) -> LinkOptions<'a> {
+        LinkOptions {
+            url,
+            flash_ver: &self.flash_ver,
+            timeout: self.timeout,
+            max_message: MAX_MESSAGE,
+            is_enhanced: self.is_enhanced,
+            ca: self.ca.as_deref(),
+            is_cancelled: &|| false,
+        }
+    }
+}
