@@ -107,6 +107,13 @@ impl Socket {
         Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
+    /// The address of the peer; `None` if the connection is gone already.
+    #[cfg(feature = "relay")]
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
+        let address = self.stream.peer_addr().ok()?;
+        Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+
     /// Reads available bytes. Waits for them for at most the read timeout, after which it fails with
     /// [`WouldBlock`](ErrorKind::WouldBlock). Fails with [`TimedOut`](ErrorKind::TimedOut) if the kernel
     /// has given up the connection.
@@ -148,6 +155,20 @@ impl Socket {
             Ok(len) => len == 0,
             Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
         }
+    }
+
+    /// Whether a read would bring something, be it the end.
+    #[cfg(feature = "relay")]
+    pub(crate) fn has_input(&self) -> bool {
+        if self.tls.as_ref().is_some_and(|tls| tls.has_input()) {
+            return true;
+        }
+        let mut byte = [MaybeUninit::uninit()];
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        let peeked = SockRef::from(&self.stream).recv_with_flags(&mut byte, flags);
+        !peeked.is_err_and(|error| {
+            matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+        })
     }
 
     /// Sets how long a read waits.
