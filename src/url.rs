@@ -69,12 +69,12 @@ impl Scheme {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
     scheme: Scheme,
-    user: Option<String>,
-    password: Option<String>,
-    host: String,
+    user: Option<Box<str>>,
+    password: Option<Box<str>>,
+    host: Box<str>,
     port: u16,
     /// What comes after the host, from the first slash on, query included.
-    path: String,
+    path: Box<str>,
     /// The length of the app in `path`, after the first slash.
     app_len: usize,
     pin: Option<[u8; PIN_LEN]>,
@@ -173,11 +173,11 @@ impl Url {
             scheme,
             user,
             password,
-            host: host.to_owned(),
+            host: host.into(),
             port: port.unwrap_or(scheme.default_port()),
             path: match path.starts_with('?') {
-                true => ["/", path].concat(),
-                false => path.to_owned(),
+                true => ["/", path].concat().into(),
+                false => path.into(),
             },
             app_len,
             pin,
@@ -230,7 +230,7 @@ impl Url {
 
     /// The same URL with another stream name.
     pub fn with_name(&self, name: &str) -> Url {
-        let path = ["/", self.app(), "/", name].concat();
+        let path = ["/", self.app(), "/", name].concat().into();
         Url {
             path,
             ..self.clone()
@@ -274,7 +274,7 @@ fn app_len(path: &str) -> Option<usize> {
     (at > 0 && !without_query(name).is_empty()).then_some(at)
 }
 
-type Login = (Option<String>, Option<String>);
+type Login = (Option<Box<str>>, Option<Box<str>>);
 
 fn parse_login(text: Option<&str>) -> Result<Login, UrlError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else {
@@ -314,7 +314,7 @@ fn parse_place(text: &str) -> Result<(&str, Option<u16>), UrlError> {
 }
 
 /// Decodes percent encodings; `None` if one is broken, or the result isn't UTF-8.
-fn decode(text: &str) -> Option<String> {
+fn decode(text: &str) -> Option<Box<str>> {
     let mut bytes = text.bytes();
     let mut decoded = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
@@ -323,7 +323,7 @@ fn decode(text: &str) -> Option<String> {
             byte => byte,
         });
     }
-    String::from_utf8(decoded).ok()
+    String::from_utf8(decoded).ok().map(String::into_boxed_str)
 }
 
 fn parse_pin(fragment: &str) -> Option<[u8; PIN_LEN]> {

@@ -40,8 +40,8 @@ use super::connect::Codecs;
 use super::handshake::ClientHandshake;
 use super::message::Control;
 use super::server_session::{
-    DEFAULT_ACKNOWLEDGE_AFTER, MAX_COMMAND_LEN, MAX_DATA_LEN, PARTIAL_BYTES, PARTIAL_MESSAGES,
-    Quotas, WINDOW,
+    BEFORE_PUBLISH, DEFAULT_ACKNOWLEDGE_AFTER, MAX_COMMAND_LEN, MAX_DATA_LEN, PARTIAL_BYTES,
+    PARTIAL_MESSAGES, Quotas, WINDOW,
 };
 
 pub use event::{ClientEvent, Media, Refusal, RefusalKind};
@@ -76,6 +76,7 @@ pub struct ClientSession<S: PayloadSource> {
     options: ConnectOptions,
     reader: ChunkReader<S>,
     writer: ChunkWriter,
+    max_message: u32,
     phase: Phase,
     /// Whether commands are written in AMF3, as client and server have agreed.
     is_amf3: bool,
@@ -128,28 +129,23 @@ enum Phase {
 }
 
 impl<S: PayloadSource> ClientSession<S> {
-    /// Begins a session. Audio and video messages may have up to `max_message` bytes. `nonce` fills the
-    /// random part of the handshake.
+    /// Begins a session. Audio and video messages that are played may have up to `max_message` bytes; while
+    /// nothing is played, a server can't make the session keep more than 65 KiB. `nonce` fills the random
+    /// part of the handshake.
     pub fn new(
         source: S,
         options: ConnectOptions,
         max_message: u32,
         nonce: fn(&mut [u8]),
     ) -> ClientSession<S> {
-        let limits = Limits {
-            media: max_message,
-            data: MAX_DATA_LEN,
-            command: MAX_COMMAND_LEN,
-            partial_messages: PARTIAL_MESSAGES,
-            partial_bytes: max_message.saturating_add(PARTIAL_BYTES),
-        };
         let mut out = Vec::new();
         let handshake = ClientHandshake::begin(nonce, options.has_digest, &mut out);
         ClientSession {
             handshake: Some(handshake),
             options,
-            reader: ChunkReader::new(source, limits),
+            reader: ChunkReader::new(source, BEFORE_PUBLISH),
             writer: ChunkWriter::default(),
+            max_message,
             phase: Phase::Handshake,
             is_amf3: false,
             has_checked_bandwidth: false,
@@ -263,6 +259,17 @@ impl<S: PayloadSource> ClientSession<S> {
     /// The codecs and the `capsEx` that the server announced in its reply to connect.
     pub fn announced(&self) -> (Codecs, u32) {
         self.announced
+    }
+
+    /// Raises the limits for a stream that is played.
+    fn expect_media(&mut self) {
+        self.reader.set_limits(Limits {
+            media: self.max_message,
+            data: MAX_DATA_LEN,
+            command: MAX_COMMAND_LEN,
+            partial_messages: PARTIAL_MESSAGES,
+            partial_bytes: self.max_message.saturating_add(PARTIAL_BYTES),
+        });
     }
 
     fn parts(&self, range: Range<usize>) -> Parts<'_> {

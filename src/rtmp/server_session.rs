@@ -67,7 +67,7 @@ const MAX_METADATA_LEN: usize = 64 * 1024;
 
 /// The limits until a stream is published: together with the size of a block, they bound the memory that
 /// an unauthenticated client can hold. Media messages are dropped, so they needn't be large.
-const BEFORE_PUBLISH: Limits = Limits {
+pub(super) const BEFORE_PUBLISH: Limits = Limits {
     media: 64 * 1024,
     data: 64 * 1024,
     command: MAX_COMMAND_LEN,

@@ -52,7 +52,7 @@ impl Url {
         Ok(Url {
             user: login.user.clone(),
             password: login.password.clone(),
-            path,
+            path: path.into(),
             app_len: app.len(),
             pin: self.pin,
             ..other

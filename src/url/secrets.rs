@@ -17,7 +17,7 @@ impl Url {
     pub fn masked(&self) -> String {
         let place = match self.port == self.scheme.default_port() {
             true if self.host.contains(':') => format!("[{}]", self.host),
-            true => self.host.clone(),
+            true => self.host.to_string(),
             false => self.place(),
         };
         let shown = match self.scheme.is_rtmp() {

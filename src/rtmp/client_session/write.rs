@@ -112,6 +112,7 @@ impl<S: PayloadSource> ClientSession<S> {
                 buffer_ms: BUFFER_MS,
             };
             self.user_control(buffer);
+            self.expect_media();
         }
         self.phase = Phase::Requested {
             transaction,

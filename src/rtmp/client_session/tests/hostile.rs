@@ -74,6 +74,21 @@ fn commands_without_end_are_an_error() {
 }
 
 #[test]
+fn a_server_cant_make_a_publisher_keep_media() {
+    let mut server = Server::requested(|session| session.publish("door"));
+    let header = MessageHeader {
+        chunk_stream_id: 6,
+        timestamp: 0,
+        len: 0,
+        type_id: type_id::VIDEO,
+        message_stream_id: 1,
+    };
+    let mut out = Vec::new();
+    ChunkWriter::default().write(header, &vec![0; 64 * 1024 + 1], &mut out);
+    assert!(server.try_send(&out).is_err());
+}
+
+#[test]
 fn a_message_that_is_too_long_is_an_error() {
     let mut server = Server::requested(|session| session.play("door"));
     let header = MessageHeader {
