@@ -150,6 +150,20 @@ impl Socket {
         }
     }
 
+    /// Whether a read would bring something, be it the end.
+    #[cfg(feature = "relay")]
+    pub(crate) fn has_input(&self) -> bool {
+        if self.tls.as_ref().is_some_and(|tls| tls.has_input()) {
+            return true;
+        }
+        let mut byte = [MaybeUninit::uninit()];
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        let peeked = SockRef::from(&self.stream).recv_with_flags(&mut byte, flags);
+        !peeked.is_err_and(|error| {
+            matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+        })
+    }
+
     /// Sets how long a read waits.
     pub(crate) fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
         // To the system, zero means no timeout.
