@@ -236,7 +236,7 @@ impl<'a> Target<'a> {
 
 /// Returns the URL to which `to` leads from `url`. Many RTMP servers name only the app, as in `tcUrl`: the
 /// stream's name is kept then.
-pub(super) fn redirected(url: &Url, to: &str) -> Result<Url, crate::url::UrlError> {
+pub(crate) fn redirected(url: &Url, to: &str) -> Result<Url, crate::url::UrlError> {
     if to.is_empty() {
         return Ok(url.clone());
     }

@@ -97,7 +97,9 @@ impl RtmpConnection {
             taken,
             now,
         );
+        let stream = Arc::clone(&publishing.stream);
         push(&mut self.publishing, publishing);
+        self.shared.relays.published(&self.shared, &stream);
         self.record(message_stream_id, &key, kind);
         Ok(())
     }
