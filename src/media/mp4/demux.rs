@@ -129,7 +129,10 @@ impl Demuxer {
         while let Some(index) = self.headers_left.checked_sub(1) {
             self.headers_left = index;
             // Video first.
-            let medium = [Medium::Audio, Medium::Video][usize::from(index & 1)];
+            let medium = match index {
+                1 => Medium::Video,
+                _ => Medium::Audio,
+            };
             let Some(track) = self.tracks.of(medium) else {
                 continue;
             };
