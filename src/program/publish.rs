@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn timestamps_go_on_when_a_file_begins_again() {
         let mut timeline = Timeline::default();
-        let header = StreamMessage::video(0, &b"\x17\0\0\0\0\x01\x42\xC0\x1E"[..]);
+        let header = StreamMessage::audio(0, &b"\xAF\0\x12\x10"[..]);
         let mut times = Vec::new();
         for _ in 0..2 {
             times.push(timeline.place(&header));

@@ -268,3 +268,6 @@ fn url(value: &OsStr) -> Result<String, String> {
     url.map(str::to_owned)
         .ok_or_else(|| format!("{path} is empty, expected one line"))
 }
+
+#[cfg(test)]
+mod tests;

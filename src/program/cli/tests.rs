@@ -94,7 +94,7 @@ fn names_are_resolved_to_the_addresses_that_this_machine_has() {
         let environment = [("BROOKLET_HTTP", "nowhere.invalid:80")];
         match parsed_in(arguments, &environment).unwrap() {
             Request::Serve(mut settings) => settings.resolve().map(|()| settings.config),
-            Request::Print(text) => panic!("{text}"),
+            other => panic!("{other:?}"),
         }
     };
     let arguments = [
