@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::error::{ClientError, ClientErrorKind};
 use super::player::Player;
 use super::publisher::Publisher;
-use super::target::{LinkOptions, flash_ver};
+use super::target::LinkOptions;
+use crate::rtmp::via::Via;
 use crate::url::Url;
 
 /// The time in which a publish or play has to be accepted.
@@ -49,7 +50,7 @@ impl Client {
         Ok(Client {
             url: Url::parse(url)?,
             timeout: TIMEOUT,
-            flash_ver: flash_ver(""),
+            flash_ver: Via::default().flash_ver(env!("CARGO_PKG_VERSION"), None),
             is_enhanced: true,
             ca: None,
         })

@@ -24,6 +24,9 @@ const BUFFER_LEN: usize = 16 * 1024;
 /// What is going on, in errors.
 const PLAY: &str = "play";
 
+/// How a message begins, in AMF0, by which servers tell players what they may record.
+const SAMPLE_ACCESS: &[u8] = b"\x02\x00\x11|RtmpSampleAccess";
+
 /// A stream of another server that a program plays; see [`Client::play`].
 ///
 /// If the server asks for it ("Reconnect Request"), the player connects anew before it gives up the old
@@ -195,10 +198,9 @@ impl Player {
 
     /// Goes on with another connection. If there is none, the old one goes on.
     fn reconnect(&mut self, to: &str) {
-        let here = self.url();
-        let url = match redirected(here, to) {
-            Ok(url) if url.scheme().is_tls() || !here.scheme().is_tls() => url,
-            _ => return,
+        let url = match redirected(self.url(), to) {
+            Ok(url) => url,
+            Err(error) => return log::warn!("cannot reconnect as the server asks: {error}"),
         };
         match open(&self.client, &url) {
             Ok(source) => {
@@ -242,7 +244,10 @@ fn rtmp_step(
             Some(ClientEvent::Metadata { timestamp } | ClientEvent::Data { timestamp }) => {
                 let body = link.session.body();
                 message.replace(type_id::DATA, timestamp, body.bytes().parts());
-                return Ok(Step::Message);
+                // What a server says about its permissions doesn't belong to the stream.
+                if !message.payload().starts_with(SAMPLE_ACCESS) {
+                    return Ok(Step::Message);
+                }
             }
             Some(ClientEvent::Refused(refusal)) => {
                 return Err(ClientError::refused(&link.url, PLAY, &refusal));

@@ -148,8 +148,11 @@ impl Publisher {
     /// Makes the connection that takes over. While it can't be made, the old one goes on.
     fn reconnect(&mut self, to: &str) -> Result<(), ClientError> {
         let url = match redirected(&self.link.url, to) {
-            Ok(url) if url.scheme().is_tls() || !self.link.url.scheme().is_tls() => url,
-            _ => return Ok(()),
+            Ok(url) => url,
+            Err(error) => {
+                log::warn!("cannot reconnect as the server asks: {error}");
+                return Ok(());
+            }
         };
         let options = self.client.options(&url);
         match Link::publish(Heap, &options) {

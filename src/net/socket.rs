@@ -107,6 +107,13 @@ impl Socket {
         Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
+    /// The address of the peer; `None` if the connection is gone already.
+    #[cfg(feature = "relay")]
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
+        let address = self.stream.peer_addr().ok()?;
+        Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+
     /// Reads available bytes. Waits for them for at most the read timeout, after which it fails with
     /// [`WouldBlock`](ErrorKind::WouldBlock). Fails with [`TimedOut`](ErrorKind::TimedOut) if the kernel
     /// has given up the connection.

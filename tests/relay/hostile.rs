@@ -225,7 +225,10 @@ fn a_server_that_redirects_to_what_is_no_stream() {
             "ftp://x/y",
             "redirects to \"ftp://x/y\": unknown scheme ftp://",
         ),
-        ("http://127.0.0.1/live", "redirects from rtmp:// to http://"),
+        (
+            "http://127.0.0.1/live",
+            "redirects to \"http://127.0.0.1/live\": unknown scheme http://",
+        ),
     ] {
         let server = FakeServer::start(move |mut stream, _| {
             shake_hands(&mut stream);

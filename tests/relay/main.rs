@@ -6,3 +6,4 @@ mod common;
 mod client;
 mod hostile;
 mod http_flv;
+mod pull;
