@@ -82,6 +82,10 @@ impl FlvFile {
             let found = found.filter(|_| message.medium().is_none());
             let of_stream = found.map(|properties| FileProperties::of(&properties));
             let is_metadata = of_stream.is_some();
+            // What servers say before the stream begins, such as |RtmpSampleAccess.
+            if message.medium().is_none() && !is_metadata {
+                return Ok(());
+            }
             self.properties = Some(of_stream.unwrap_or_default());
             self.put_tag(tag_type::SCRIPT, 0, &self.metadata())?;
             if is_metadata {

@@ -33,6 +33,8 @@ use std::time::Duration;
 #[cfg(feature = "relay")]
 use brooklet::client::Client;
 use brooklet::server::thread;
+#[cfg(feature = "relay")]
+use brooklet::url::Url;
 use brooklet::{Config, Server};
 #[cfg(feature = "relay")]
 use cli::Command;
@@ -81,6 +83,14 @@ fn run_command(command: Command) -> ExitCode {
     | Command::Play { remote, .. }
     | Command::Probe { remote, .. }) = &command;
     let timeout = remote.timeout;
+    if let (Command::Publish { .. }, Ok(url)) = (&command, Url::parse(&remote.url)) {
+        if !url.scheme().is_rtmp() {
+            let scheme = url.scheme().name();
+            let text = format!("cannot publish to {scheme}://, expected rtmp:// or rtmps://");
+            logger::complain(&text);
+            return ExitCode::from(2);
+        }
+    }
     let client = match Client::new(&remote.url) {
         Ok(client) => client.timeout(timeout).tls_ca(remote.tls_ca.clone()),
         Err(error) => {

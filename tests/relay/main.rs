@@ -6,4 +6,6 @@ mod common;
 mod client;
 mod hostile;
 mod http_flv;
+#[cfg(feature = "cli")]
+mod programs;
 mod pull;

@@ -183,7 +183,10 @@ fn parse_command(name: &str, arguments: Vec<OsString>) -> Result<Request, String
     };
     let url = url(&values.next().ok_or_else(usage)?)?;
     let url = with_login(url, user, password)?;
-    let target = values.next().filter(|_| name == "play").map(PathBuf::from);
+    let target = match name {
+        "play" => values.next().map(PathBuf::from),
+        _ => None,
+    };
     if values.next().is_some() {
         return Err(usage());
     }

@@ -258,7 +258,7 @@ fn the_error_for_a_wrong_value_says_what_was_expected() {
         (&["--memory"], "--memory needs a value, SIZE"),
         (&["--frob"], "unknown option --frob. Try --help"),
         (&["-x"], "unknown option -x. Try --help"),
-        (&["live"], "unexpected argument \"live\""),
+        (&["serve", "live"], "unexpected argument \"live\""),
     ] {
         let error = parsed(arguments).unwrap_err();
         assert!(error.contains(words), "{arguments:?}: {error}");
