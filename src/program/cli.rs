@@ -11,6 +11,8 @@ mod opt;
 mod record;
 #[cfg(feature = "relay")]
 mod relay;
+#[cfg(feature = "relay")]
+mod remote;
 mod tls;
 
 use std::ffi::OsString;
@@ -27,6 +29,8 @@ use opt::{Kind, Opt, PREFIX, variable_name};
 use record::RECORD;
 #[cfg(feature = "relay")]
 use relay::RELAY;
+#[cfg(feature = "relay")]
+pub(crate) use remote::Command;
 use tls::TLS;
 
 /// The parsed command line.
@@ -36,6 +40,9 @@ use tls::TLS;
 pub(crate) enum Request {
     /// The server runs with these settings.
     Serve(Settings),
+    /// A command that speaks to another server runs.
+    #[cfg(feature = "relay")]
+    Run(Command),
     /// The program prints this text and ends.
     Print(String),
 }
@@ -260,6 +267,17 @@ pub(crate) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Request, String> {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(name) = command(&arguments) {
+        arguments.remove(0);
+        #[cfg(feature = "relay")]
+        if let Some(request) = remote::parse(&name, arguments.clone()) {
+            return request;
+        }
+        if name != "serve" {
+            return Err(unknown_command(&name));
+        }
+    }
     let mut settings = Settings::default();
     settings.config.max_lag = NOT_GIVEN;
     // Errors in variables are reported last: --help has to work even if a variable is wrong.
@@ -308,6 +326,20 @@ pub(crate) fn parse(
     #[cfg(feature = "record")]
     record::settle(&settings.config.record)?;
     Ok(Request::Serve(settings))
+}
+
+/// The command, which comes before all options.
+fn command(arguments: &[OsString]) -> Option<String> {
+    let first = arguments.first()?.to_str()?;
+    (!first.starts_with('-')).then(|| first.to_owned())
+}
+
+#[cfg(feature = "relay")]
+use remote::unknown as unknown_command;
+
+#[cfg(not(feature = "relay"))]
+fn unknown_command(name: &str) -> String {
+    format!("unexpected argument {name:?}. Options start with --; try --help")
 }
 
 /// Refuses a `--max-lag` for which the history is too short. The default depends on the history.
@@ -383,12 +415,12 @@ fn value_of(parser: &mut lexopt::Parser, option: &Opt) -> Result<String, String>
 fn help() -> String {
     let mut text = String::from(if cfg!(feature = "http") {
         "brooklet: a small RTMP live-streaming server\n\n\
-         Usage: brooklet [OPTIONS]\n\n\
+         Usage: brooklet [serve] [OPTIONS]\n\n\
          Without options it listens on ports 1935 (RTMP) and 8080 (HTTP) of every\n\
          address, and prints what to enter in OBS, ffmpeg, browser and VLC.\n\nOptions:\n"
     } else {
         "brooklet: a small RTMP live-streaming server, built without HTTP\n\n\
-         Usage: brooklet [OPTIONS]\n\n\
+         Usage: brooklet [serve] [OPTIONS]\n\n\
          Without options it listens on port 1935 of every address, and prints what to\n\
          enter in OBS, ffmpeg and VLC.\n\nOptions:\n"
     });
@@ -399,6 +431,11 @@ fn help() -> String {
     }
     push_help(&mut text, "-h, --help", "print this", None);
     push_help(&mut text, "-V, --version", "print the version", None);
+    #[cfg(feature = "relay")]
+    text.push_str(
+        "\nOther commands: publish, play and probe speak to other servers; see\n\
+         brooklet COMMAND --help.\n",
+    );
     text.push_str("\nEach option can also be an environment variable: BROOKLET_MAX_LAG=1s.\n");
     text
 }

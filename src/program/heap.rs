@@ -32,6 +32,8 @@ use std::os::unix::ffi::OsStringExt;
 
 use nix::unistd::execve;
 
+use super::arguments;
+
 /// One heap with one lock, which connections take when they begin, end or send a command, but never for
 /// media. No caches per thread, and no stacks of ended threads. Large allocations are separate mappings,
 /// which are returned to the system when freed (otherwise glibc raises the threshold up to 32 MB, and
@@ -59,12 +61,22 @@ pub(crate) fn settle() {
 /// 24 KB to the program.
 fn start_again() -> Option<()> {
     let program = text(env::current_exe().ok()?.into_os_string())?;
-    let arguments: Vec<_> = env::args_os().filter_map(text).collect();
+    let mut given: Vec<_> = env::args_os().collect();
+    let secret = arguments::joined(given.get(1..).unwrap_or_default());
+    if secret.is_some() {
+        given = arguments::shown(&given);
+    }
+    let given: Vec<_> = given.into_iter().filter_map(text).collect();
     // The user's own settings come last, because the later of two wins.
     let mut settings = OsString::from(SETTINGS);
     let mut environment = vec![text(OsString::from(DONE.to_owned() + "=1"))?];
+    if let Some(secret) = secret {
+        environment.extend(variable(arguments::VARIABLE.into(), secret));
+    }
     for (name, value) in env::vars_os() {
-        if name == TUNABLES {
+        if name == arguments::VARIABLE {
+            // Those of a program that started this one.
+        } else if name == TUNABLES {
             settings.push(":");
             settings.push(value);
         } else {
@@ -72,7 +84,7 @@ fn start_again() -> Option<()> {
         }
     }
     environment.extend(variable(TUNABLES.into(), settings));
-    execve(&program, &arguments, &environment).ok()?;
+    execve(&program, &given, &environment).ok()?;
     None
 }
 

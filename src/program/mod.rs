@@ -1,11 +1,26 @@
 //! The program: arguments, logger, server, signals.
 
 mod advice;
+mod arguments;
 mod cli;
+#[cfg(feature = "relay")]
+mod flv_file;
 mod greeting;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod heap;
 mod logger;
+#[cfg(feature = "relay")]
+mod pace;
+#[cfg(feature = "relay")]
+mod play;
+#[cfg(feature = "relay")]
+mod probe;
+#[cfg(feature = "relay")]
+mod progress;
+#[cfg(feature = "relay")]
+mod publish;
+#[cfg(feature = "relay")]
+mod source;
 
 use std::fmt::Display;
 use std::io::{self, Read, Write};
@@ -15,8 +30,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+#[cfg(feature = "relay")]
+use brooklet::client::Client;
 use brooklet::server::thread;
+#[cfg(feature = "relay")]
+use brooklet::url::Url;
 use brooklet::{Config, Server};
+#[cfg(feature = "relay")]
+use cli::Command;
 use cli::{Request, Settings};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -28,13 +49,13 @@ const FIRST_LOOK: Duration = Duration::from_millis(300);
 /// How long the program waits at its end until the last lines of the log are written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// Runs the program. The only place with exit codes: 0 after a signal, 1 when the server can't start,
-/// 2 for wrong usage.
+/// Runs the program. The only place with exit codes: 0 after a signal or when a command is done, 1 when
+/// the server can't start or a command fails, 2 for wrong usage.
 pub(crate) fn run() -> ExitCode {
     // musl has a single heap and returns memory to the system by itself.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     heap::settle();
-    match cli::parse(std::env::args_os().skip(1), std::env::vars_os()) {
+    match cli::parse(arguments::given(), std::env::vars_os()) {
         Ok(Request::Print(text)) => {
             show(&text);
             ExitCode::SUCCESS
@@ -46,9 +67,56 @@ pub(crate) fn run() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        #[cfg(feature = "relay")]
+        Ok(Request::Run(command)) => run_command(command),
         Err(error) => {
             logger::complain(&error);
             ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs a command that speaks to another server.
+#[cfg(feature = "relay")]
+fn run_command(command: Command) -> ExitCode {
+    let (Command::Publish { remote, .. }
+    | Command::Play { remote, .. }
+    | Command::Probe { remote, .. }) = &command;
+    let timeout = remote.timeout;
+    if let (Command::Publish { .. }, Ok(url)) = (&command, Url::parse(&remote.url)) {
+        if !url.scheme().is_rtmp() {
+            let scheme = url.scheme().name();
+            let text = format!("cannot publish to {scheme}://, expected rtmp:// or rtmps://");
+            logger::complain(&text);
+            return ExitCode::from(2);
+        }
+    }
+    let client = match Client::new(&remote.url) {
+        Ok(client) => client.timeout(timeout).tls_ca(remote.tls_ca.clone()),
+        Err(error) => {
+            logger::complain(&error);
+            return ExitCode::from(2);
+        }
+    };
+    let result = match command {
+        Command::Publish {
+            file,
+            is_paced,
+            is_looped,
+            ..
+        } => publish::publish(client, &file, is_paced, is_looped),
+        Command::Play { file, .. } => play::play(client, file.as_deref(), timeout),
+        Command::Probe { time, is_json, .. } => {
+            let (text, is_live) = probe::probe(client, time, timeout, is_json);
+            show(&text);
+            return ExitCode::from(u8::from(!is_live));
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            logger::complain(&error);
+            ExitCode::FAILURE
         }
     }
 }

@@ -6,6 +6,8 @@ mod common;
 mod client;
 mod hostile;
 mod http_flv;
+#[cfg(feature = "cli")]
+mod programs;
 mod pull;
 mod push;
 mod reconnect;

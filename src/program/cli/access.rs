@@ -113,7 +113,7 @@ mod tests {
             .map(|(name, value)| (name.into(), value.into()));
         match parse(arguments.iter().map(OsString::from), environment)? {
             Request::Serve(settings) => Ok(settings.config),
-            Request::Print(text) => panic!("{text}"),
+            other => panic!("{other:?}"),
         }
     }
 
