@@ -9,11 +9,11 @@
 //! meanwhile. What was accepted for sending leaves in order: as long as encrypted bytes wait for the kernel,
 //! nothing more is accepted.
 
-#[cfg(feature = "relay")]
-mod client;
-mod server;
+mod certificate;
 #[cfg(all(test, feature = "relay"))]
 mod tests;
+#[cfg(feature = "relay")]
+mod trust;
 mod words;
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -23,9 +23,9 @@ use rustls::Connection;
 
 use crate::live::lock;
 
+pub(crate) use certificate::{Reload, TlsServer};
 #[cfg(feature = "relay")]
-pub(crate) use self::client::TlsClient;
-pub(crate) use self::server::{Reload, TlsServer};
+pub(crate) use trust::TlsClient;
 
 /// The number of raw bytes that are read at once. The connection takes no more at a time, and each idle
 /// viewer keeps them.
