@@ -45,7 +45,7 @@ pub use super::connect::{
     VIDEO_FOUR_CCS, VIDEO_OTHERS,
 };
 pub use super::dialect::Dialect;
-pub use super::goodbye::{Over, end_of_stream, no_codec_for_player};
+pub use super::goodbye::{Over, end_of_publish, end_of_stream, no_codec_for_player};
 pub use event::{Event, Media};
 
 /// The window that this server announces for both directions, in bytes.

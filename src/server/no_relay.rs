@@ -8,6 +8,8 @@ use crate::config::{Config, Pull, Push};
 use crate::live::Millis;
 use crate::live::stream::Stream;
 use crate::relay::report::RelayReport;
+#[cfg(feature = "http")]
+use crate::rtmp::stream_key::StreamKey;
 
 pub(super) struct Relays;
 
@@ -36,6 +38,11 @@ impl Relays {
 
     pub(super) fn pull(self: &Arc<Self>, _: &Arc<Shared>, _: Pull) -> io::Result<u64> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    #[cfg(feature = "http")]
+    pub(super) fn fetch(&self, _: &Shared, _: &StreamKey) -> Option<Arc<Stream>> {
+        None
     }
 
     pub(super) fn stop_push(&self, _: u64) -> bool {

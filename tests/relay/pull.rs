@@ -180,3 +180,26 @@ fn failures_are_reported_without_secrets() {
     assert!(!format!("{report:?}").contains("s3cret"));
     assert!(camera.connections.load(Ordering::SeqCst) >= 1);
 }
+
+#[test]
+#[cfg(feature = "http")]
+fn a_viewer_of_hls_wakes_a_pull_on_demand() {
+    use std::net::TcpStream;
+
+    let source = server(Config::default());
+    let edge = server(Config::default());
+    let mut publisher = publish(&source, "door");
+    for number in 0..=100 {
+        publisher.send(&frame(number, 500)).unwrap();
+    }
+    pull(
+        &edge,
+        &format!("live/copy={},on-demand", url(&source, "door")),
+    );
+    let mut stream = TcpStream::connect(edge.http_addresses()[0]).unwrap();
+    let request = "GET /live/copy.m3u8 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    assert_eq!(report(&edge).connections, 1, "{answer}");
+}

@@ -10,7 +10,9 @@ use super::framed::FramedMessage;
 use super::message::Message;
 use crate::live::tracks::Has;
 use crate::media::mp4::Presentation;
-use crate::rtmp::server_session::{Dialect, Over, end_of_stream, no_codec_for_player};
+use crate::rtmp::server_session::{
+    Dialect, Over, end_of_publish, end_of_stream, no_codec_for_player,
+};
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,9 +117,8 @@ impl Framing {
             is_publisher,
         } = self.format
         {
-            // Whoever publishes says goodbye in commands of its session.
             if is_publisher {
-                return Vec::new();
+                return end_of_publish(message_stream_id);
             }
             return match over {
                 Some(over) => end_of_stream(message_stream_id, dialect, over),

@@ -65,7 +65,9 @@ pub(super) fn reply(
     };
     let admission = exchange.authorize(key)?;
     let is_missing = || not_found(file.is_some(), &admission.key);
-    let stream = admission.stream.ok_or_else(is_missing)?;
+    let shared = exchange.shared;
+    let fetch = || shared.relays.fetch(shared, &admission.key);
+    let stream = admission.stream.or_else(fetch).ok_or_else(is_missing)?;
     let head = exchange.head;
     let query = head.query().unwrap_or_default();
     let request = match (file, route) {

@@ -24,6 +24,7 @@ use crate::live::signal::Signal;
 use crate::live::stream::Stream;
 use crate::live::{Millis, lock};
 use crate::relay::report::RelayReport;
+use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::via::{ServerId, Via};
 pub(in crate::server) use run::Run;
 
@@ -180,6 +181,31 @@ impl Relays {
             lists.pulled.pop();
         }
         spawned.map(|_| id)
+    }
+
+    /// Waits for a stream that is pulled on demand, for a viewer that can't wait in the stream: one of HLS.
+    /// Returns `None` at once if there is no such pull, or if the stream isn't live in time.
+    #[cfg(feature = "http")]
+    pub(in crate::server) fn fetch(&self, shared: &Shared, key: &StreamKey) -> Option<Arc<Stream>> {
+        const WAIT: Millis = 5_000;
+        const LOOK: Millis = 50;
+
+        let until = shared.now() + WAIT;
+        let run = {
+            let lists = lock(&self.lists);
+            let mut pulled = lists.pulled.iter();
+            let run = pulled.find(|run| run.stream == key.as_str() && !run.is_stopped())?;
+            Arc::clone(run)
+        };
+        run.want(until);
+        while shared.now() < until && !run.is_stopped() && !shared.is_stopping() {
+            let stream = shared.table.find(key);
+            if stream.as_ref().is_some_and(|stream| stream.is_live()) {
+                return stream;
+            }
+            std::thread::sleep(Duration::from_millis(LOOK));
+        }
+        None
     }
 
     /// Ends a push; false if there is none with this number.

@@ -125,17 +125,21 @@ impl Puller<'_> {
         if self.local.is_published_by_another() {
             return Some("somebody publishes it here");
         }
-        if self.pull.is_on_demand && !self.local.is_watched() {
+        if self.pull.is_on_demand && !self.is_watched() {
             return Some("nobody watches");
         }
         self.watched = self.shared.now();
         None
     }
 
+    fn is_watched(&self) -> bool {
+        self.local.is_watched() || self.run.is_wanted(self.shared.now())
+    }
+
     /// Whether the pull should end because nobody has watched for some time.
     fn is_unwatched(&mut self) -> bool {
         let now = self.shared.now();
-        if !self.pull.is_on_demand || self.local.is_watched() {
+        if !self.pull.is_on_demand || self.is_watched() {
             self.watched = now;
         }
         now.saturating_sub(self.watched) >= LINGER

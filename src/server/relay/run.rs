@@ -1,6 +1,6 @@
 //! A push of one stream, or a pull, as its thread and others see it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub(in crate::server) struct Run {
     pub(in crate::server) url: Url,
     is_on_demand: bool,
     is_stopped: AtomicBool,
+    /// The time up to which somebody waits for the stream who isn't known to it yet.
+    wanted_until: AtomicU64,
     state: Mutex<State>,
     /// Notified when the run is stopped.
     woken: Signal,
@@ -53,6 +55,7 @@ impl Run {
             url,
             is_on_demand,
             is_stopped: AtomicBool::new(false),
+            wanted_until: AtomicU64::new(0),
             state: Mutex::default(),
             woken: Signal::default(),
         }
@@ -71,6 +74,18 @@ impl Run {
             socket.stop_reading();
         }
         self.woken.notify();
+    }
+
+    /// Wakes a pull on demand, for somebody who waits until then.
+    pub(super) fn want(&self, until: Millis) {
+        self.wanted_until.fetch_max(until, Ordering::Relaxed);
+        let _state = lock(&self.state);
+        self.woken.notify();
+    }
+
+    /// Whether somebody waits for the stream who isn't known to it yet.
+    pub(super) fn is_wanted(&self, now: Millis) -> bool {
+        now < self.wanted_until.load(Ordering::Relaxed)
     }
 
     /// Cuts the connection, whatever is left to be sent.
