@@ -58,8 +58,12 @@ type Message = (u8, u32, Vec<u8>);
 fn messages() -> Vec<Message> {
     let mut messages = vec![(9, 0, AVC_HEADER.to_vec()), (8, 0, AAC_HEADER.to_vec())];
     for frame in 0..25 {
-        let first = if frame == 0 { 0x17 } else { 0x27 };
-        let video = vec![first, 1, 0, 0, 0, 0, 0, 0, 2, 0x65, frame as u8];
+        let (first, nal) = if frame == 0 {
+            (0x17, 0x65)
+        } else {
+            (0x27, 0x41)
+        };
+        let video = vec![first, 1, 0, 0, 0, 0, 0, 0, 2, nal, frame as u8];
         messages.push((9, frame * 40, video));
         messages.push((8, frame * 40, vec![0xAF, 1, frame as u8]));
     }
@@ -99,7 +103,7 @@ fn read(file: &[u8]) -> Vec<Message> {
 
 #[test]
 fn what_is_published_from_a_file_is_played_into_an_equal_file() {
-    let server = server(Config::default().grace(Duration::from_millis(1)));
+    let server = server(Config::default().grace(Duration::from_millis(500)));
     let url = url(&server, "file");
     let [source, target] = [path("source.flv"), path("target.flv")];
     fs::write(&source, flv(&messages())).unwrap();

@@ -1,9 +1,9 @@
 //! The codecs of MP4 tracks, and the tags in front of their frames (FLV, E.4; E2, "Enhanced Audio" and
 //! "Enhanced Video").
 
-use super::super::boxes_read::{find, next_box};
-use super::super::fields::Fields;
 use crate::media::codec::FourCc;
+use crate::media::mp4::boxes_read::{find, next_box};
+use crate::media::mp4::fields::Fields;
 
 /// The length of a sample entry's fields before its boxes, after the box's header (ISO/IEC 14496-12,
 /// 12.1.3 and 12.2.3).

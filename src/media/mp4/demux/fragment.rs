@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::super::boxes_read::{find, next_box};
-use super::super::fields::Fields;
 use super::Sample;
+use crate::media::mp4::boxes_read::{find, next_box};
+use crate::media::mp4::fields::Fields;
 
 /// The number of samples that wait, of one track. A fragment has a few seconds of them.
 const MAX_SAMPLES: usize = 1 << 17;

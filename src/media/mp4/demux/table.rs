@@ -6,9 +6,9 @@
 //! stss  numbers of the keyframes                 stco  offsets of the chunks
 //! ```
 
-use super::super::boxes_read::find;
-use super::super::fields::Fields;
 use super::Sample;
+use crate::media::mp4::boxes_read::find;
+use crate::media::mp4::fields::Fields;
 
 /// See the module's documentation.
 pub(super) struct Table {

@@ -1,12 +1,12 @@
 //! The tracks of a file.
 
-use super::super::boxes_read::{find, next_box};
-use super::super::fields::Fields;
 use super::Sample;
 use super::codec::TrackCodec;
 use super::fragment::{Defaults, Fragment};
 use super::table::Table;
 use crate::media::codec::FourCc;
+use crate::media::mp4::boxes_read::{find, next_box};
+use crate::media::mp4::fields::Fields;
 use crate::media::{Error, Medium};
 
 /// The longest shift of a track, in ms: a year.

@@ -1,5 +1,5 @@
-use super::super::parse;
 use super::*;
+use crate::program::cli::parse;
 
 fn parsed(line: &str) -> Result<Request, String> {
     parse(line.split(' ').map(OsString::from), [])
