@@ -8,6 +8,9 @@
 //! Path, name and query are kept byte for byte, because servers compare them so. Only user and password
 //! are percent-decoded. What proves somebody's rights is never shown: see [`Url::masked`].
 
+mod refer;
+mod secrets;
+
 use std::fmt;
 
 /// The longest URL that is accepted, in bytes.
@@ -15,13 +18,6 @@ const MAX_LEN: usize = 2048;
 
 /// The number of bytes of a SHA-256.
 const PIN_LEN: usize = 32;
-
-/// What is shown in place of a secret.
-const MASK: &str = "***";
-
-/// The shortest text that is replaced where a server repeats it, in bytes: anything shorter would be found
-/// in ordinary words.
-const MIN_SECRET_LEN: usize = 3;
 
 /// The scheme of a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +100,8 @@ pub enum UrlError {
     BadPin,
     /// The URL is longer than 2,048 bytes.
     TooLong,
+    /// A server refers from an encrypted connection to one that isn't.
+    Unencrypted,
 }
 
 impl fmt::Display for UrlError {
@@ -122,6 +120,10 @@ impl fmt::Display for UrlError {
             }
             UrlError::BadPin => "the part after # isn't sha256= and 64 hexadecimal digits",
             UrlError::TooLong => "the URL is longer than 2048 bytes",
+            UrlError::Unencrypted => {
+                "the server refers from rtmps:// to rtmp://, which would show the key to everybody \
+                 in between"
+            }
         })
     }
 }
@@ -254,69 +256,6 @@ impl Url {
     pub fn pin(&self) -> Option<&[u8; PIN_LEN]> {
         self.pin.as_ref()
     }
-
-    /// The URL as it may be shown: without user, password, query and fragment, and without what comes after
-    /// the last slash, which is a key with many services.
-    pub fn masked(&self) -> String {
-        let place = match self.port == self.scheme.default_port() {
-            true if self.host.contains(':') => format!("[{}]", self.host),
-            true => self.host.clone(),
-            false => self.place(),
-        };
-        let shown = match self.scheme.is_rtmp() {
-            true => self.app(),
-            false => {
-                let path = without_query(&self.path);
-                path.rsplit_once('/').map_or("", |(before, _)| before)
-            }
-        };
-        let shown = without_query(shown).trim_matches('/');
-        let slash = if shown.is_empty() { "" } else { "/" };
-        let scheme = self.scheme.name();
-        format!("{scheme}://{place}{slash}{shown}/{MASK}")
-    }
-
-    /// Replaces everything that [`masked`](Self::masked) leaves out where it stands in a text, such as a
-    /// server's words.
-    pub fn scrub(&self, text: &str) -> String {
-        let mut secrets: Vec<&str> = Vec::new();
-        let (path, query) = match self.path.split_once('?') {
-            Some((path, query)) => (path, query),
-            None => (self.path.as_str(), ""),
-        };
-        let last = path.rsplit('/').next().unwrap_or_default();
-        let name = self.name();
-        secrets.extend([name, without_query(name), last]);
-        for pair in query.split(['&', '?']) {
-            secrets.push(pair);
-            secrets.extend(pair.split_once('=').map(|(_, value)| value));
-        }
-        secrets.extend(self.user());
-        secrets.extend(self.password());
-        // Long ones first: one may be a part of another.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        let mut scrubbed = text.to_owned();
-        for secret in secrets {
-            if secret.len() >= MIN_SECRET_LEN && scrubbed.contains(secret) {
-                scrubbed = scrubbed.replace(secret, MASK);
-            }
-        }
-        scrubbed
-    }
-}
-
-/// The URL as it may be shown; see [`Url::masked`].
-impl fmt::Display for Url {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.masked())
-    }
-}
-
-/// The same, so that no secret gets into a log by accident.
-impl fmt::Debug for Url {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.masked())
-    }
 }
 
 fn without_query(text: &str) -> &str {
@@ -410,137 +349,4 @@ fn nibble(digit: u8) -> Option<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn url(text: &str) -> Url {
-        Url::parse(text).unwrap()
-    }
-
-    #[test]
-    fn app_and_name_are_split_at_the_last_slash_before_the_query() {
-        for (text, app, name) in [
-            ("rtmp://h/live/door", "live", "door"),
-            ("rtmp://h/live/cam/main", "live/cam", "main"),
-            ("rtmp://h/live/door?token=a/b", "live", "door?token=a/b"),
-            ("rtmp://h/live?key=1/door", "live?key=1", "door"),
-            (
-                "rtmps://h/app/sk_us-west-2_x%2Fy",
-                "app",
-                "sk_us-west-2_x%2Fy",
-            ),
-        ] {
-            let url = url(text);
-            assert_eq!((url.app(), url.name()), (app, name), "{text}");
-        }
-    }
-
-    #[test]
-    fn host_port_and_login_are_told_apart() {
-        for (text, host, port, user, password) in [
-            ("rtmp://h/a/b", "h", 1935, None, None),
-            ("rtmps://h/a/b", "h", 443, None, None),
-            ("RTMP://h:19350/a/b", "h", 19350, None, None),
-            ("rtmp://[::1]:1936/a/b", "::1", 1936, None, None),
-            ("rtmp://[fe80::1]/a/b", "fe80::1", 1935, None, None),
-            (
-                "rtmp://bob:p%40ss@h/a/b",
-                "h",
-                1935,
-                Some("bob"),
-                Some("p@ss"),
-            ),
-            (
-                "rtmp://bob:p@ss:1@h/a/b",
-                "h",
-                1935,
-                Some("bob"),
-                Some("p@ss:1"),
-            ),
-            ("http://bob@h/flv?x=1", "h", 80, Some("bob"), None),
-        ] {
-            let url = url(text);
-            assert_eq!((url.host(), url.port()), (host, port), "{text}");
-            assert_eq!((url.user(), url.password()), (user, password), "{text}");
-        }
-        assert_eq!(url("http://h?x=1").path(), "/?x=1");
-        assert_eq!(url("https://h").path(), "/");
-    }
-
-    #[test]
-    fn what_is_no_url_of_a_stream_is_refused_with_the_reason() {
-        let unknown = UrlError::UnknownScheme("srt".into());
-        for (text, error) in [
-            ("live/door", UrlError::NoScheme),
-            ("srt://h/a/b", unknown),
-            ("rtmp:///a/b", UrlError::NoHost),
-            ("rtmp://h:x/a/b", UrlError::BadPort),
-            ("rtmp://h:0/a/b", UrlError::BadPort),
-            ("rtmp://h:65536/a/b", UrlError::BadPort),
-            ("rtmp://[::1/a/b", UrlError::NoHost),
-            ("rtmp://[::1]x/a/b", UrlError::BadPort),
-            ("rtmp://h", UrlError::NoName),
-            ("rtmp://h/live", UrlError::NoName),
-            ("rtmp://h/live/", UrlError::NoName),
-            ("rtmp://h/live/?key=1", UrlError::NoName),
-            ("rtmp://h/live/a b", UrlError::BadCharacter),
-            ("rtmp://a%zz@h/live/b", UrlError::BadCharacter),
-            ("rtmp://h/live/b#sha256=12", UrlError::BadPin),
-            ("rtmp://h/live/b#other", UrlError::BadPin),
-        ] {
-            assert_eq!(Url::parse(text), Err(error), "{text}");
-        }
-        let long = format!("rtmp://h/live/{}", "x".repeat(MAX_LEN));
-        assert_eq!(Url::parse(&long), Err(UrlError::TooLong));
-    }
-
-    #[test]
-    fn nothing_secret_is_shown() {
-        for (text, shown) in [
-            (
-                "rtmp://a.example/live2/abcd-1234",
-                "rtmp://a.example/live2/***",
-            ),
-            ("rtmp://bob:pass@h:99/a/key?t=1", "rtmp://h:99/a/***"),
-            ("rtmp://h/live?key=hidden/door", "rtmp://h/live/***"),
-            ("http://cam/flv?user=a&password=b", "http://cam/***"),
-            ("http://cam:80/x/y.flv", "http://cam/x/***"),
-            ("rtmps://[::1]/a/key", "rtmps://[::1]/a/***"),
-        ] {
-            let url = url(text);
-            assert_eq!(url.masked(), shown);
-            assert_eq!(format!("{url} {url:?}"), format!("{shown} {shown}"));
-        }
-    }
-
-    #[test]
-    fn what_a_server_repeats_is_scrubbed() {
-        let url = url("rtmp://bob:opensesame@h/live/key-1234?token=abcdef&x=1");
-        for (said, shown) in [
-            ("stream 'key-1234' is busy", "stream '***' is busy"),
-            ("key-1234?token=abcdef&x=1 refused", "*** refused"),
-            ("bad token abcdef for bob", "bad token *** for ***"),
-            ("opensesame is wrong", "*** is wrong"),
-            ("nothing of it", "nothing of it"),
-        ] {
-            assert_eq!(url.scrub(said), shown);
-        }
-    }
-
-    #[test]
-    fn a_pin_may_have_colons() {
-        let pin = "ab".repeat(32);
-        let with_colons = ["AB"; 32].join(":");
-        for text in [pin, with_colons] {
-            let url = url(&format!("rtmps://h/a/b#sha256={text}"));
-            assert_eq!(url.pin(), Some(&[0xAB; 32]));
-        }
-    }
-
-    #[test]
-    fn tc_url_has_neither_login_nor_name() {
-        let url = url("rtmp://bob:pass@[::1]/live/door?key=1");
-        assert_eq!(url.tc_url(url.app()), "rtmp://[::1]:1935/live");
-        assert_eq!(url.with_name("gate").name(), "gate");
-    }
-}
+mod tests;

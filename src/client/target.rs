@@ -8,7 +8,7 @@ use crate::net::dial::dial;
 use crate::net::socket::Socket;
 use crate::rtmp::authmod::{RANDOM_LEN, Reply};
 use crate::rtmp::client_session::{ConnectOptions, Refusal, RefusalKind};
-use crate::url::Url;
+use crate::url::{Url, UrlError};
 
 /// The number of times that a server may send a client elsewhere.
 const MAX_REDIRECTS: u32 = 3;
@@ -21,7 +21,7 @@ const MAX_LOGINS: u32 = 3;
 pub(crate) struct LinkOptions<'a> {
     /// The stream.
     pub(crate) url: &'a Url,
-    /// The client's name, as in [`flash_ver`].
+    /// The client's name: [`Via::flash_ver`](crate::rtmp::via::Via::flash_ver).
     pub(crate) flash_ver: &'a str,
     /// The time for everything, from the first packet to the accepted publish or play.
     pub(crate) timeout: Duration,
@@ -35,14 +35,6 @@ pub(crate) struct LinkOptions<'a> {
     pub(crate) ca: Option<&'a Path>,
     /// Looked at before each step and once a second.
     pub(crate) is_cancelled: &'a dyn Fn() -> bool,
-}
-
-/// Returns the `flashVer` of this program: what ffmpeg says, and after `via` the identifiers of the servers
-/// that the stream has passed.
-pub(crate) fn flash_ver(via: &str) -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    let separator = if via.is_empty() { "" } else { "; via " };
-    format!("FMLE/3.0 (compatible; brooklet/{version}{separator}{via})")
 }
 
 /// The state of a client that has no connection yet.
@@ -222,23 +214,19 @@ impl<'a> Target<'a> {
                 return bad(format!("{place} redirects to \"{shown}\": {error}"));
             }
         };
-        let is_rtmp = self.url.scheme().is_rtmp();
-        if url.scheme().is_rtmp() != is_rtmp || self.url.scheme().is_tls() && !url.scheme().is_tls()
-        {
-            let (from, to) = (self.url.scheme().name(), url.scheme().name());
-            return bad(format!("{place} redirects from {from}:// to {to}://"));
-        }
         self.login.clear();
         self.url = url;
         Ok(())
     }
 }
 
-/// Returns the URL to which `to` leads from `url`. Many RTMP servers name only the app, as in `tcUrl`: the
-/// stream's name is kept then.
-pub(super) fn redirected(url: &Url, to: &str) -> Result<Url, crate::url::UrlError> {
+/// Returns the URL to which `to` leads from `url`; the same one if it is empty.
+pub(crate) fn redirected(url: &Url, to: &str) -> Result<Url, UrlError> {
     if to.is_empty() {
         return Ok(url.clone());
+    }
+    if url.scheme().is_rtmp() {
+        return url.refer(to);
     }
     let scheme = url.scheme().name();
     let place = || format!("{scheme}://{}", url.place());
@@ -253,23 +241,12 @@ pub(super) fn redirected(url: &Url, to: &str) -> Result<Url, crate::url::UrlErro
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         [&place(), folder, "/", to].concat()
     };
-    if !url.scheme().is_rtmp() {
-        return Url::parse(&absolute);
+    let other = Url::parse(&absolute)?;
+    match other.scheme().is_rtmp() {
+        true => Err(UrlError::UnknownScheme(other.scheme().name().to_owned())),
+        false if scheme == "https" && !other.scheme().is_tls() => Err(UrlError::Unencrypted),
+        false => Ok(other),
     }
-    let name = url.name();
-    let bare = name.split('?').next().unwrap_or_default();
-    let named = absolute.split(['?', '#']).next().unwrap_or_default();
-    if named.rsplit('/').next() == Some(bare) {
-        let named = Url::parse(&absolute)?;
-        // A key in the query belongs to the stream wherever it is.
-        let is_bare = !named.name().contains('?');
-        return Ok(if is_bare {
-            named.with_name(name)
-        } else {
-            named
-        });
-    }
-    Url::parse(&[absolute.trim_end_matches('/'), "/", name].concat())
 }
 
 /// Fills `bytes` with random values.
@@ -284,42 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn redirects_keep_the_name_and_its_query_unless_they_name_another() {
-        let url = Url::parse("rtmp://a.example/live/door?key=7").unwrap();
-        for (to, app, name, place) in [
-            ("", "live", "door?key=7", "a.example:1935"),
-            (
-                "rtmp://b.example/live",
-                "live",
-                "door?key=7",
-                "b.example:1935",
-            ),
-            (
-                "rtmp://b.example/live/",
-                "live",
-                "door?key=7",
-                "b.example:1935",
-            ),
-            (
-                "rtmp://b.example:1936/x/door",
-                "x",
-                "door?key=7",
-                "b.example:1936",
-            ),
-            (
-                "rtmp://b.example/x/door?key=8",
-                "x",
-                "door?key=8",
-                "b.example:1935",
-            ),
-            ("//b.example/x/y", "x/y", "door?key=7", "b.example:1935"),
-            ("/other", "other", "door?key=7", "a.example:1935"),
-        ] {
-            let url = redirected(&url, to).unwrap();
-            assert_eq!((url.app(), url.name()), (app, name), "{to}");
-            assert_eq!(url.place(), place, "{to}");
-        }
-        assert!(redirected(&url, "ftp://b.example/x").is_err());
+    fn http_servers_redirect_to_absolute_and_relative_places() {
         let url = Url::parse("http://a.example/live/door.flv?key=7").unwrap();
         for (to, expected) in [
             ("/x.flv", "/x.flv"),
@@ -328,14 +270,8 @@ mod tests {
         ] {
             assert_eq!(redirected(&url, to).unwrap().path(), expected);
         }
-    }
-
-    #[test]
-    fn the_name_of_the_client_says_through_which_servers_a_stream_came() {
-        let version = env!("CARGO_PKG_VERSION");
-        let plain = format!("FMLE/3.0 (compatible; brooklet/{version})");
-        assert_eq!(flash_ver(""), plain);
-        let via = format!("FMLE/3.0 (compatible; brooklet/{version}; via 0123abcd)");
-        assert_eq!(flash_ver("0123abcd"), via);
+        assert!(redirected(&url, "rtmp://b.example/live/door").is_err());
+        let url = Url::parse("https://a.example/door.flv").unwrap();
+        assert!(redirected(&url, "http://a.example/door.flv").is_err());
     }
 }

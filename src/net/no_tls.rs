@@ -49,6 +49,11 @@ impl Tls {
         match *self {}
     }
 
+    #[cfg(feature = "relay")]
+    pub(super) fn has_input(&self) -> bool {
+        match *self {}
+    }
+
     pub(super) fn failure(&self) -> Option<String> {
         match *self {}
     }

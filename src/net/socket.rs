@@ -117,6 +117,13 @@ impl Socket {
         self.tls.as_ref()?.failure()
     }
 
+    /// The address of the peer; `None` if the connection is gone already.
+    #[cfg(feature = "relay")]
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
+        let address = self.stream.peer_addr().ok()?;
+        Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+
     /// Reads available bytes. Waits for them for at most the read timeout, after which it fails with
     /// [`WouldBlock`](ErrorKind::WouldBlock). Fails with [`Interrupted`](ErrorKind::Interrupted) if bytes
     /// have come, but none for the caller, as in a handshake of TLS. Fails with [`TimedOut`](ErrorKind::TimedOut) if the kernel
@@ -167,6 +174,16 @@ impl Socket {
         let mut byte = [MaybeUninit::uninit()];
         let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
         SockRef::from(&self.stream).recv_with_flags(&mut byte, flags)
+    }
+
+    /// Whether a read would bring something, be it the end.
+    #[cfg(feature = "relay")]
+    pub(crate) fn has_input(&self) -> bool {
+        if self.tls.as_ref().is_some_and(|tls| tls.has_input()) {
+            return true;
+        }
+        let waits = |kind| matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted);
+        !self.peek().is_err_and(|error| waits(error.kind()))
     }
 
     /// Sets how long a read waits.

@@ -5,3 +5,4 @@ pub(crate) mod back_off;
 pub(crate) mod course;
 pub(crate) mod report;
 pub(crate) mod stall;
+pub(crate) mod warning;

@@ -61,7 +61,7 @@ pub struct ConnectOptions {
     pub flash_ver: String,
     /// Whether the client will publish.
     pub is_publisher: bool,
-    /// Whether commands are exchanged in AMF3 after connect.
+    /// Whether commands are exchanged in AMF3 after connect, if the server agrees.
     pub is_amf3: bool,
     /// Announces Enhanced RTMP: all codecs, reconnect, multitrack, ModEx. Some servers refuse a connect that
     /// has this.
@@ -77,6 +77,9 @@ pub struct ClientSession<S: PayloadSource> {
     reader: ChunkReader<S>,
     writer: ChunkWriter,
     phase: Phase,
+    /// Whether commands are written in AMF3, as client and server have agreed.
+    is_amf3: bool,
+    has_checked_bandwidth: bool,
     /// The transaction id of the last command that expects a reply.
     transaction: u32,
     message_stream_id: Option<u32>,
@@ -148,6 +151,8 @@ impl<S: PayloadSource> ClientSession<S> {
             reader: ChunkReader::new(source, limits),
             writer: ChunkWriter::default(),
             phase: Phase::Handshake,
+            is_amf3: false,
+            has_checked_bandwidth: false,
             transaction: 0,
             message_stream_id: None,
             received: 0,
@@ -241,9 +246,12 @@ impl<S: PayloadSource> ClientSession<S> {
         self.handshake.is_none()
     }
 
-    /// Whether connect was accepted.
+    /// Whether the server has accepted connect, and the session isn't over.
     pub fn is_connected(&self) -> bool {
-        !matches!(self.phase, Phase::Handshake | Phase::Connecting)
+        !matches!(
+            self.phase,
+            Phase::Handshake | Phase::Connecting | Phase::Over
+        )
     }
 
     /// The number of bytes that the server has acknowledged, modulo 2^32; `None` before the first

@@ -57,11 +57,8 @@ impl Connect {
                 }
                 Some("objectEncoding") => connect.is_amf3 = token.as_f64() == Some(3.0),
                 Some("capsEx") => connect.caps_ex = mask(token),
-                Some(name) => {
-                    if announced.read(name, token, reader)? {
-                        continue;
-                    }
-                }
+                Some(name) if announced.read(name, token, reader)? => continue,
+                Some(_) => {}
                 None => {}
             }
             reader.skip(token)?;

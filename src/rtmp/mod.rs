@@ -63,6 +63,7 @@ mod relay_writer;
 mod server_call;
 pub mod server_session;
 pub mod stream_key;
+pub mod via;
 
 pub use amf::{amf0, amf3};
 pub use error::Error;

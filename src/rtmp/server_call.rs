@@ -36,8 +36,12 @@ pub(super) struct Info {
     pub(super) level: String,
     pub(super) code: String,
     pub(super) description: String,
-    /// The URL to which the client should turn: `redirect` in the object `ex`, or `tcUrl`.
-    pub(super) url: Option<String>,
+    /// The URL to which a refused client should turn: `redirect` in the object `ex`.
+    pub(super) redirect: Option<String>,
+    /// The URL to which a client should reconnect.
+    pub(super) tc_url: Option<String>,
+    /// Whether commands are in AMF3 from now on (`objectEncoding` 3).
+    pub(super) is_amf3: bool,
     /// The codecs that the server announces; all if it announces none.
     pub(super) codecs: Codecs,
     /// The server's `capsEx`; 0 if missing.
@@ -113,7 +117,8 @@ impl Info {
                 "level" => self.level = token.to_string_of(MAX_NAME_LEN),
                 "code" => self.code = token.to_string_of(MAX_NAME_LEN),
                 "description" => self.description = token.to_string_of(MAX_DESCRIPTION_LEN),
-                "tcUrl" => self.url = Some(token.to_string_of(MAX_URL_LEN)),
+                "tcUrl" => self.tc_url = url_of(token),
+                "objectEncoding" => self.is_amf3 = token.as_f64() == Some(3.0),
                 "capsEx" => self.caps_ex = token.as_f64().map_or(0, |mask| mask as u32),
                 "ex" if token.is_object() => {
                     self.read_redirect(reader)?;
@@ -135,13 +140,17 @@ impl Info {
         while let Some(Named { name, token }) = reader.next_token()? {
             match &*name.to_str() {
                 _ if token == Token::End => break,
-                "redirect" => self.url = Some(token.to_string_of(MAX_URL_LEN)),
+                "redirect" => self.redirect = url_of(token),
                 _ => {}
             }
             reader.skip(token)?;
         }
         Ok(())
     }
+}
+
+fn url_of(token: Token<'_>) -> Option<String> {
+    Some(token.to_string_of(MAX_URL_LEN)).filter(|url| !url.is_empty())
 }
 
 #[cfg(test)]
@@ -191,7 +200,8 @@ mod tests {
         properties.push(("ex".into(), ex));
         let call = parse(&error);
         assert!(call.is_error());
-        assert_eq!(call.info.url.as_deref(), Some("rtmp://other/live"));
+        assert_eq!(call.info.redirect.as_deref(), Some("rtmp://other/live"));
+        assert_eq!(call.info.tc_url, None);
         // The code of `ex` isn't that of the status.
         assert_eq!(call.info.code, "NetConnection.Connect.Rejected");
     }

@@ -15,6 +15,7 @@ use super::lines::Lines;
 use super::listener::{self, Listener};
 use super::rates::{Rates, Refused};
 use super::recording::Recordings;
+use super::relay::Relays;
 use super::start_error::{StartError, StartErrorKind};
 use super::{Server, Shared, addresses, is_memory_there, millis};
 use crate::allowance::Allowance;
@@ -118,6 +119,7 @@ impl ServerBuilder {
             guard: Guard::new(&config),
             handler: handler.unwrap_or_else(|| Arc::new(AcceptAll)),
             recordings,
+            relays: Relays::new(),
             hls_sessions,
             tls,
             rtmp_addresses: addresses(&listeners, Protocol::Rtmp, false),
@@ -145,6 +147,11 @@ impl ServerBuilder {
                 .map_err(|error| failed(StartErrorKind::Thread, Some(error)))?;
             server.listeners.push((listener, Some(thread)));
         }
+        let shared = &server.shared;
+        shared
+            .relays
+            .begin(shared, &shared.config)
+            .map_err(|error| failed(StartErrorKind::Thread, Some(error)))?;
         Ok(server)
     }
 }

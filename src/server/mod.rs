@@ -26,6 +26,8 @@ mod publishing;
 mod rates;
 #[cfg_attr(not(feature = "record"), path = "no_recording.rs")]
 mod recording;
+#[cfg_attr(not(feature = "relay"), path = "no_relay.rs")]
+mod relay;
 mod rtmp_conn;
 mod start_error;
 mod text;
@@ -39,7 +41,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::allowance::Allowance;
-use crate::config::Config;
+use crate::config::{Config, Pull, Push};
 use crate::live::arena::Arena;
 use crate::live::out::join::Join;
 use crate::live::table::StreamTable;
@@ -47,6 +49,7 @@ use crate::live::{Millis, lock};
 use crate::net::socket::Socket;
 use crate::net::tls::TlsServer;
 use crate::record::report::DiskReport;
+use crate::relay::report::RelayReport;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
 use crate::status::{ConnectionReport, StreamStatus};
@@ -62,6 +65,7 @@ use listener::Listener;
 use rates::{Rates, Refused};
 pub use recording::StartRefused;
 use recording::{Recordings, Why};
+use relay::Relays;
 pub use start_error::{StartError, StartErrorKind};
 
 /// A running server. Dropping it stops it.
@@ -90,6 +94,7 @@ struct Shared {
     /// Asked after the guard has allowed something.
     handler: Arc<dyn Handler>,
     recordings: Arc<Recordings>,
+    relays: Arc<Relays>,
     /// The plays over HLS as the embedding program's handler knows them; `None` without a handler.
     hls_sessions: Option<Arc<HlsSessions>>,
     /// `None` if the server doesn't listen for TLS.
@@ -270,6 +275,53 @@ impl Server {
         self.shared.recordings.stop(key)
     }
 
+    /// Begins to push streams to another server: those that are published now, and those that are published
+    /// later. Returns the number of the push; `None` if there are too many, or this build can't push.
+    ///
+    /// ```no_run
+    /// # let server = brooklet::Server::start(brooklet::Config::default())?;
+    /// use brooklet::config::parse_push;
+    ///
+    /// let push = parse_push("live/door=rtmp://a.rtmp.example/live2/key")?;
+    /// if let Some(id) = server.push(push) {
+    ///     for push in server.pushes() {
+    ///         println!("{} to {}: {}", push.stream, push.target, push.state.name());
+    ///     }
+    ///     server.stop_push(id);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn push(&self, push: Push) -> Option<u64> {
+        self.shared.relays.push(&self.shared, push)
+    }
+
+    /// Ends a push; false if there is none with this number.
+    pub fn stop_push(&self, id: u64) -> bool {
+        self.shared.relays.stop_push(id)
+    }
+
+    /// The pushes, by number: one report for each stream that is pushed, or one for a push whose streams
+    /// nobody publishes.
+    pub fn pushes(&self) -> Vec<RelayReport> {
+        self.shared.relays.pushes(self.shared.now())
+    }
+
+    /// Begins to pull a stream from another server. Returns the number of the pull; `None` if there are too
+    /// many, or there is no thread for it, or this build can't pull.
+    pub fn pull(&self, pull: Pull) -> Option<u64> {
+        self.shared.relays.pull(&self.shared, pull).ok()
+    }
+
+    /// Ends a pull; false if there is none with this number.
+    pub fn stop_pull(&self, id: u64) -> bool {
+        self.shared.relays.stop_pull(id)
+    }
+
+    /// The pulls, by number.
+    pub fn pulls(&self) -> Vec<RelayReport> {
+        self.shared.relays.pulls(self.shared.now())
+    }
+
     /// The state of the disk that recordings are on, and how much they take; `None` if the server has
     /// no folder for recordings.
     pub fn disk(&self) -> Option<DiskReport> {
@@ -330,6 +382,7 @@ impl Server {
             self.shared.connections.shutdown();
             self.shared.connections.wait_until_empty(PATIENCE);
         }
+        self.shared.relays.finish();
         if let Some(sessions) = &self.shared.hls_sessions {
             sessions.end_all();
         }

@@ -42,6 +42,8 @@ use crate::rtmp::flight_recorder::{self, FlightRecorder, RecordedEvent};
 use crate::rtmp::handshake;
 use crate::rtmp::server_session::{Event, Media, ServerSession};
 pub(super) use end::RtmpEnd;
+#[cfg(feature = "relay")]
+pub(super) use publish::{SPARE_BLOCKS, publish_cost};
 
 /// The length of the read buffer of a connection that publishes nothing: players send little, and there
 /// are many of them. A publisher reads into blocks of the arena, so that one read brings most frames

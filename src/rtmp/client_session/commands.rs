@@ -3,6 +3,7 @@
 use super::event::{ClientEvent, Refusal, RefusalKind};
 use super::{ClientSession, Phase, Request};
 use crate::rtmp::authmod::is_challenge;
+use crate::rtmp::chunk::chunk_stream_id;
 use crate::rtmp::chunk_reader::PayloadSource;
 use crate::rtmp::server_call::{Info, ServerCall};
 
@@ -13,6 +14,12 @@ impl<S: PayloadSource> ClientSession<S> {
             "onStatus" => self.handle_status(call),
             // Servers of Adobe's kind say so before they close the connection.
             "close" => Some(self.refuse(call.info)),
+            // Flash players answer so, and some servers of their time wait for it. Once is enough.
+            "onBWDone" if !self.has_checked_bandwidth && self.is_connected() => {
+                self.has_checked_bandwidth = true;
+                self.command("_checkbw", Vec::new(), chunk_stream_id::COMMAND, 0);
+                None
+            }
             _ => None,
         }
     }
@@ -25,6 +32,7 @@ impl<S: PayloadSource> ClientSession<S> {
             Phase::Connecting => {
                 self.phase = Phase::Connected;
                 self.announced = (call.info.codecs, call.info.caps_ex);
+                self.is_amf3 = self.options.is_amf3 && call.info.is_amf3;
                 Some(ClientEvent::Connected)
             }
             Phase::Creating { transaction, .. }
@@ -57,6 +65,14 @@ impl<S: PayloadSource> ClientSession<S> {
             {
                 Some(self.refuse(call.info))
             }
+            // Some servers answer publish with a reply instead of a status.
+            Phase::Requested {
+                transaction,
+                request: Request::Publish(name),
+            } if call.transaction_id == f64::from(*transaction) => {
+                self.phase = Phase::Publishing(name.clone());
+                Some(ClientEvent::Publishing)
+            }
             // Servers that don't know releaseStream or FCPublish answer with an error.
             _ => None,
         }
@@ -67,7 +83,7 @@ impl<S: PayloadSource> ClientSession<S> {
         let info = call.info;
         if info.code == "NetConnection.Connect.ReconnectRequest" {
             return Some(ClientEvent::Reconnect {
-                url: info.url,
+                url: info.tc_url,
                 description: info.description,
             });
         }
@@ -81,9 +97,10 @@ impl<S: PayloadSource> ClientSession<S> {
                     (Request::Publish(name), "NetStream.Publish.Start") => {
                         (ClientEvent::Publishing, Phase::Publishing(name.clone()))
                     }
-                    (Request::Play(name), "NetStream.Play.Start") => {
-                        (ClientEvent::Playing, Phase::Playing(name.clone()))
-                    }
+                    (
+                        Request::Play(name),
+                        "NetStream.Play.Start" | "NetStream.Play.PublishNotify",
+                    ) => (ClientEvent::Playing, Phase::Playing(name.clone())),
                     _ => return Some(status(info)),
                 };
                 self.phase = phase;
@@ -92,10 +109,20 @@ impl<S: PayloadSource> ClientSession<S> {
             Phase::Publishing(_) if is_refusal || info.code == "NetStream.Unpublish.Success" => {
                 Some(self.refuse(info))
             }
-            Phase::Playing(_) if is_error => Some(self.refuse(info)),
-            Phase::Playing(_) if is_end(&info.code) => Some(ClientEvent::EndOfStream),
+            Phase::Playing(_) if is_refusal => Some(self.refuse(info)),
+            Phase::Playing(_) if is_end(&info.code) => self.end_play(),
             _ => Some(status(info)),
         }
+    }
+
+    /// Ends the play once: servers say it in up to three ways, one after the other, since there are clients
+    /// that wait for each of them.
+    pub(super) fn end_play(&mut self) -> Option<ClientEvent<'static>> {
+        let is_playing = matches!(self.phase, Phase::Playing(_));
+        is_playing.then(|| {
+            self.phase = Phase::Over;
+            ClientEvent::EndOfStream
+        })
     }
 
     fn refuse(&mut self, info: Info) -> ClientEvent<'static> {
@@ -143,7 +170,7 @@ fn is_end(code: &str) -> bool {
 }
 
 fn kind_of(info: &Info) -> RefusalKind {
-    if let Some(url) = info.url.clone().filter(|url| !url.is_empty()) {
+    if let Some(url) = info.redirect.clone() {
         return RefusalKind::Redirect(url);
     }
     if is_challenge(&info.description) {
@@ -151,8 +178,12 @@ fn kind_of(info: &Info) -> RefusalKind {
     }
     match &*info.code {
         "NetStream.Publish.BadName" => RefusalKind::BadName,
-        "NetStream.Publish.Denied" | "NetStream.Publish.Rejected" => RefusalKind::Denied,
-        "NetConnection.Connect.Rejected" => RefusalKind::Denied,
+        "NetStream.Publish.Denied"
+        | "NetStream.Publish.Rejected"
+        | "NetStream.Publish.BadAuth"
+        | "NetStream.Publish.Unauthorized"
+        | "NetStream.Play.BadAuth"
+        | "NetConnection.Connect.Rejected" => RefusalKind::Denied,
         "NetStream.Play.StreamNotFound" | "NetConnection.Connect.InvalidApp" => {
             RefusalKind::NotFound
         }

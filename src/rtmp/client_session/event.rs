@@ -12,7 +12,8 @@ pub enum ClientEvent<'a> {
     Connected,
     /// The server has accepted the publish. Media may be sent.
     Publishing,
-    /// The server has accepted the play. The stream may not be live yet.
+    /// The server has accepted the play. The stream may not be live yet. Servers that don't say so send
+    /// [`Media`](ClientEvent::Media) right away.
     Playing,
     /// The server has refused connect, publish or play, or has ended what it had accepted.
     Refused(Refusal),
@@ -37,7 +38,7 @@ pub enum ClientEvent<'a> {
         /// The timestamp in ms, wrapping.
         timestamp: u32,
     },
-    /// The stream that is played has ended, or its publisher is gone.
+    /// The stream that is played has ended, or its publisher is gone. No media follow.
     EndOfStream,
     /// Any other status of the server.
     Status {

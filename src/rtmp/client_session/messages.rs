@@ -12,6 +12,8 @@ use crate::rtmp::message::{Control, UserControl, medium_of, type_id, without_sel
 use crate::rtmp::metadata;
 use crate::rtmp::server_call::ServerCall;
 
+type Handled = Result<Option<ClientEvent<'static>>, Error>;
+
 impl<S: PayloadSource> ClientSession<S> {
     pub(super) fn handle_message<'a>(
         &mut self,
@@ -21,10 +23,7 @@ impl<S: PayloadSource> ClientSession<S> {
         let assembled = self.reader.assembled().map_or(0, Payload::len);
         let len = message.in_place.map_or(assembled, |bytes| bytes.len());
         match message.type_id {
-            1..=6 => {
-                self.handle_control(message.type_id, len, now)?;
-                Ok(None)
-            }
+            1..=6 => self.handle_control(message.type_id, len, now),
             // In the AMF3 envelope, an empty command has a selector byte.
             type_id::COMMAND | type_id::COMMAND_AMF3
                 if len > usize::from(message.type_id == type_id::COMMAND_AMF3) =>
@@ -115,7 +114,7 @@ impl<S: PayloadSource> ClientSession<S> {
         }
     }
 
-    fn handle_control(&mut self, type_id: u8, len: usize, now: u64) -> Result<(), Error> {
+    fn handle_control(&mut self, type_id: u8, len: usize, now: u64) -> Handled {
         let body: [u8; Limits::CONTROL as usize] = self.parts(0..len).bytes().to_array();
         let control = Control::parse(type_id, body.get(..len).unwrap_or(&body))?;
         self.quotas.take_control(now)?;
@@ -134,8 +133,11 @@ impl<S: PayloadSource> ClientSession<S> {
             Control::User(UserControl::PingRequest(time)) => {
                 self.user_control(UserControl::PingResponse(time));
             }
+            Control::User(UserControl::StreamEof(id)) if Some(id) == self.message_stream_id => {
+                return Ok(self.end_play());
+            }
             _ => {}
         }
-        Ok(())
+        Ok(None)
     }
 }

@@ -13,6 +13,7 @@ use crate::rtmp::message::{UserControl, type_id};
 use crate::rtmp::server_session::{Event, ServerSession, end_of_stream};
 
 mod hostile;
+mod independent;
 mod pair;
 mod replies;
 

@@ -182,7 +182,7 @@ impl<S: PayloadSource> ClientSession<S> {
             arguments,
         };
         let dialect = Dialect {
-            is_amf3: self.options.is_amf3,
+            is_amf3: self.is_amf3,
             ..Dialect::AMF0
         };
         self.call(command, chunk_stream_id, message_stream_id, dialect)

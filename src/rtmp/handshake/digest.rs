@@ -28,9 +28,6 @@ const SERVER_KEY: &[u8] = b"Genuine Adobe Flash Media Server 001\
     \xF0\xEE\xC2\x4A\x80\x68\xBE\xE8\x2E\x00\xD0\xD1\x02\x9E\x7E\x57\
     \x6E\xEC\x5D\x2D\x29\x80\x6F\xAB\x93\xB8\xE6\x36\xCF\xEB\x31\xAE";
 
-/// The whole key of the client, for the signature in C2.
-const PLAYER_KEY_TAIL: std::ops::RangeFrom<usize> = SERVER_NAME_LEN..;
-
 /// The length of the name in [`SERVER_KEY`], in bytes.
 const SERVER_NAME_LEN: usize = 36;
 
@@ -119,7 +116,7 @@ pub(super) fn c2_signature(s1: &[u8]) -> Option<Digest> {
         (digest == expected).then_some(digest)
     })?;
     let (text, _) = s1.split_last_chunk::<DIGEST_LEN>()?;
-    let key = [PLAYER_NAME, SERVER_KEY.get(PLAYER_KEY_TAIL)?].concat();
+    let key = [PLAYER_NAME, SERVER_KEY.get(SERVER_NAME_LEN..)?].concat();
     hmac(&hmac(&key, &[&digest])?, &[text])
 }
 

@@ -42,6 +42,10 @@ impl RtmpConnection {
                 return Err(RtmpEnd::refused("connect", &why));
             }
         };
+        if let Err(why) = self.shared.relays.check(&connect.flash_ver) {
+            self.session.refuse_connect(CONNECT_REJECTED, why);
+            return Err(RtmpEnd::refused("connect", why));
+        }
         // The app isn't logged, since any part of it may be a key.
         log::debug!("{} connect{}", self.client, self.name);
         let connections = &self.shared.connections;

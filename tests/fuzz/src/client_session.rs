@@ -118,7 +118,8 @@ impl Client {
         let mut transaction = 1.0;
         while let Some((&kind, rest)) = steps.split_first() {
             steps = rest;
-            let argument = steps.split_off_first().copied().unwrap_or_default();
+            let (&argument, rest) = steps.split_first().unwrap_or((&0, steps));
+            steps = rest;
             match kind % 8 {
                 // Any bytes.
                 0 => {

@@ -87,3 +87,40 @@ fn a_message_that_is_too_long_is_an_error() {
     ChunkWriter::default().write(header, &vec![0; MAX_MESSAGE as usize + 1], &mut out);
     assert!(server.try_send(&out).is_err());
 }
+
+proptest! {
+    #[test]
+    fn the_same_happens_however_a_servers_bytes_are_split(
+        messages in prop::collection::vec(
+            (
+                prop::sample::select(vec![4, 5, 8, 9, 15, 18, 20, 22]),
+                0..3u32,
+                prop::collection::vec(any::<u8>(), 0..300),
+            ),
+            0..6,
+        ),
+        piece_len in 1..200usize,
+    ) {
+        let mut bytes = Vec::new();
+        for (type_id, message_stream_id, body) in messages {
+            let header = MessageHeader {
+                chunk_stream_id: 6,
+                timestamp: 40,
+                len: 0,
+                type_id,
+                message_stream_id,
+            };
+            // Control messages are short.
+            let len = if type_id < 8 { body.len().min(10) } else { body.len() };
+            ChunkWriter::default().write(header, &body[..len], &mut bytes);
+        }
+        let outcomes = [usize::MAX, piece_len, 1].map(|piece_len| {
+            let mut server = Server::requested(|session| session.play("door"));
+            server.piece_len = piece_len;
+            let lines = server.try_send(&bytes);
+            (lines, server.session.phase.clone(), server.session.message_stream_id())
+        });
+        prop_assert_eq!(&outcomes[0], &outcomes[1]);
+        prop_assert_eq!(&outcomes[0], &outcomes[2]);
+    }
+}

@@ -221,7 +221,8 @@ fn a_player_gets_media_and_the_end() {
             "client: Audio 50 \u{fffd}\u{1}sound",
             "client: data 60 10",
             "client: EndOfStream",
-            "client: EndOfStream",
+            "client: status NetStream.Play.UnpublishNotify",
+            "client: status NetStream.Play.Stop",
         ];
         assert_eq!(lines, expected, "{piece_len}");
     }

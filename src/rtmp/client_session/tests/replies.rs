@@ -144,3 +144,118 @@ fn large_answers_are_acknowledged_by_half_the_window() {
     ChunkWriter::with_announced_chunk_size().write_control(&acknowledgement, &mut expected);
     assert_eq!(server.session.take_output(), expected);
 }
+
+#[test]
+fn a_play_ends_once_however_often_the_server_says_so() {
+    let eof = |id| {
+        let mut out = Vec::new();
+        let control = Control::User(UserControl::StreamEof(id));
+        ChunkWriter::default().write_control(&control, &mut out);
+        out
+    };
+    let playing = || {
+        let mut server = Server::requested(|session| session.play("door"));
+        let lines = server.status("status", "NetStream.Play.Start");
+        assert_eq!(lines, ["Playing"]);
+        server
+    };
+    let mut server = playing();
+    assert_eq!(server.send(&eof(2)), Vec::<String>::new());
+    assert_eq!(server.send(&eof(1)), ["EndOfStream"]);
+    assert_eq!(server.send(&eof(1)), Vec::<String>::new());
+    for code in ["UnpublishNotify", "Stop", "Complete"] {
+        let code = format!("NetStream.Play.{code}");
+        let mut server = playing();
+        assert_eq!(server.status("status", &code), ["EndOfStream"]);
+        assert_eq!(server.status("status", &code), [format!("status {code}")]);
+        assert_eq!(server.send(&eof(1)), Vec::<String>::new());
+    }
+    let lines = playing().status("status", "NetStream.Play.StreamNotFound");
+    let expected = "refused NotFound: words (NetStream.Play.StreamNotFound)";
+    assert_eq!(lines, [expected]);
+}
+
+#[test]
+fn servers_may_accept_in_other_words() {
+    let mut server = Server::requested(|session| session.play("door"));
+    let lines = server.status("status", "NetStream.Play.PublishNotify");
+    assert_eq!(lines, ["Playing"]);
+
+    let mut server = Server::requested(|session| session.publish("door"));
+    let transaction = f64::from(server.session.transaction);
+    let other = command::result(transaction - 1.0, Value::Null, Value::Null);
+    assert_eq!(server.say(0, &other), Vec::<String>::new());
+    let reply = command::result(transaction, Value::Null, Value::Null);
+    assert_eq!(server.say(0, &reply), ["Publishing"]);
+}
+
+#[test]
+fn a_bandwidth_check_is_answered_once() {
+    let mut server = Server::connected();
+    server.session.take_output();
+    let call = command::call("onBWDone", Value::Number(8192.0));
+    assert_eq!(server.say(0, &call), Vec::<String>::new());
+    assert!(!server.session.take_output().is_empty());
+    server.say(0, &call);
+    assert!(server.session.take_output().is_empty());
+}
+
+#[test]
+fn amf3_is_used_only_if_the_server_agrees() {
+    for (encoding, type_id) in [(0.0, type_id::COMMAND), (3.0, type_id::COMMAND_AMF3)] {
+        let mut server = Server::new(ConnectOptions {
+            is_amf3: true,
+            ..options()
+        });
+        let info = object([
+            ("code", text("NetConnection.Connect.Success")),
+            ("objectEncoding", Value::Number(encoding)),
+        ]);
+        let reply = command::result(1.0, Value::Null, info);
+        assert_eq!(server.say(0, &reply), ["Connected"]);
+        server.session.take_output();
+        server.session.publish("door");
+        let out = server.session.take_output();
+        // After Set Chunk Size and Window Acknowledgement Size, 16 bytes each.
+        assert_eq!(out[32 + 7], type_id);
+    }
+}
+
+#[test]
+fn an_aggregate_message_is_played_message_by_message() {
+    let mut server = Server::requested(|session| session.play("door"));
+    server.status("status", "NetStream.Play.Start");
+    let mut body = Vec::new();
+    for (type_id, time, payload) in [(8, 100, b"\xAFsound"), (9, 140, b"\x17image")] {
+        body.extend_from_slice(&[type_id, 0, 0, 6, 0, 0, time, 0, 0, 0, 0]);
+        body.extend_from_slice(payload);
+        body.extend_from_slice(&[0, 0, 0, 17]);
+    }
+    let header = MessageHeader {
+        chunk_stream_id: 6,
+        timestamp: 5000,
+        len: 0,
+        type_id: type_id::AGGREGATE,
+        message_stream_id: 1,
+    };
+    let mut out = Vec::new();
+    ChunkWriter::default().write(header, &body, &mut out);
+    let expected = ["Audio 5000 \u{fffd}sound", "Video 5040 \u{17}image"];
+    for piece_len in [1, 7, usize::MAX] {
+        server.piece_len = piece_len;
+        assert_eq!(server.send(&out), expected);
+    }
+}
+
+#[test]
+fn tc_url_in_a_refusal_is_no_redirect() {
+    let mut server = Server::new(options());
+    let info = object([
+        ("code", text("NetConnection.Connect.Rejected")),
+        ("tcUrl", text("rtmp://host/live")),
+    ]);
+    let mut error = command::error(1.0, "", "");
+    error.arguments = vec![info];
+    let lines = server.say(0, &error);
+    assert_eq!(lines, ["refused Denied: NetConnection.Connect.Rejected"]);
+}

@@ -1,0 +1,58 @@
+//! Replaces `relay` in a build that neither pushes nor pulls.
+
+use std::io;
+use std::sync::Arc;
+
+use super::Shared;
+use crate::config::{Config, Pull, Push};
+use crate::live::Millis;
+use crate::live::stream::Stream;
+use crate::relay::report::RelayReport;
+
+pub(super) struct Relays;
+
+impl Relays {
+    pub(super) fn new() -> Arc<Relays> {
+        Arc::new(Relays)
+    }
+
+    pub(super) fn begin(self: &Arc<Self>, _: &Arc<Shared>, config: &Config) -> io::Result<()> {
+        if config.pushes.is_empty() && config.pulls.is_empty() {
+            return Ok(());
+        }
+        let why = "this build neither pushes nor pulls";
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
+
+    pub(super) fn check(&self, _: &str) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    pub(super) fn published(self: &Arc<Self>, _: &Arc<Shared>, _: &Arc<Stream>) {}
+
+    pub(super) fn push(self: &Arc<Self>, _: &Arc<Shared>, _: Push) -> Option<u64> {
+        None
+    }
+
+    pub(super) fn pull(self: &Arc<Self>, _: &Arc<Shared>, _: Pull) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn stop_push(&self, _: u64) -> bool {
+        false
+    }
+
+    pub(super) fn stop_pull(&self, _: u64) -> bool {
+        false
+    }
+
+    pub(super) fn pushes(&self, _: Millis) -> Vec<RelayReport> {
+        Vec::new()
+    }
+
+    pub(super) fn pulls(&self, _: Millis) -> Vec<RelayReport> {
+        Vec::new()
+    }
+
+    pub(super) fn finish(&self) {}
+}

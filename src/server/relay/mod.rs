@@ -1,0 +1,270 @@
+//! The threads of pushes and pulls, and who has asked for them.
+//!
+//! | thread                         | does                                    | waits in          |
+//! |--------------------------------|-----------------------------------------|-------------------|
+//! | one per stream that is pushed  | connects, answers the server            | `read`, or a tick |
+//! | one per pull                   | connects, publishes what it receives    | `read`, or a tick |
+//!
+//! The media that are pushed don't pass through the thread of the push: its socket is a subscriber's, to
+//! which the publisher's thread sends.
+
+mod local;
+mod pull;
+mod push;
+mod run;
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::{Shared, thread};
+use crate::config::{Config, Pull, Push};
+use crate::live::signal::Signal;
+use crate::live::stream::Stream;
+use crate::live::{Millis, lock};
+use crate::relay::report::RelayReport;
+use crate::rtmp::via::{ServerId, Via};
+pub(in crate::server) use run::Run;
+
+/// The number of pushes and of pulls that a server may have.
+const MOST: usize = 256;
+
+/// The stack of a thread that resolves names and does TLS handshakes, in bytes.
+const STACK_LEN: usize = if cfg!(debug_assertions) { 1024 } else { 256 } * 1024;
+
+/// How long the end of the server waits for pushes and pulls to say goodbye, and then to end.
+const POLITE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// See the module's documentation.
+pub(in crate::server) struct Relays {
+    /// The name of this server for servers on the way of a stream.
+    pub(in crate::server) own: ServerId,
+    next_id: AtomicU64,
+    lists: Mutex<Lists>,
+    /// Notified when a thread ends.
+    ended: Signal,
+}
+
+#[derive(Default)]
+struct Lists {
+    pushes: Vec<(u64, Push)>,
+    pulls: Vec<(u64, Pull)>,
+    /// The pushes of streams, each with its thread.
+    pushed: Vec<(Arc<Stream>, Arc<Run>)>,
+    pulled: Vec<Arc<Run>>,
+}
+
+impl Relays {
+    pub(in crate::server) fn new() -> Arc<Relays> {
+        let mut random = [0; 4];
+        let _ = getrandom::fill(&mut random);
+        Arc::new(Relays {
+            own: ServerId::new(random),
+            next_id: AtomicU64::new(1),
+            lists: Mutex::default(),
+            ended: Signal::default(),
+        })
+    }
+
+    /// Begins the pushes and pulls of the configuration.
+    pub(in crate::server) fn begin(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        config: &Config,
+    ) -> io::Result<()> {
+        for push in &config.pushes {
+            self.push(shared, push.clone());
+        }
+        let mut pulls = config.pulls.iter();
+        pulls.try_for_each(|pull| self.pull(shared, pull.clone()).map(drop))
+    }
+
+    /// Why a client that names these servers in its `flashVer` is refused.
+    pub(in crate::server) fn check(&self, flash_ver: &str) -> Result<(), &'static str> {
+        Via::parse(flash_ver).check(self.own)
+    }
+
+    /// The `flashVer` of a client that publishes this stream elsewhere: it names the servers through which
+    /// the stream has come.
+    fn flash_ver(&self, shared: &Shared, stream: &Stream) -> String {
+        let publisher = stream.report(shared.now()).publisher;
+        let publisher = publisher.and_then(|(id, _)| shared.connections.report_of(id));
+        let via = publisher.map(|publisher| Via::parse(&publisher.client));
+        let via = via.unwrap_or_default();
+        via.flash_ver(env!("CARGO_PKG_VERSION"), Some(self.own))
+    }
+
+    /// Pushes a stream that was just published wherever that is wanted.
+    pub(in crate::server) fn published(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        stream: &Arc<Stream>,
+    ) {
+        let mut lists = lock(&self.lists);
+        let Lists { pushes, pushed, .. } = &mut *lists;
+        for (id, push) in pushes.iter() {
+            let Some(target) = push.target(stream.key()) else {
+                continue;
+            };
+            // The last push of a publisher that returns goes on.
+            let is_same = |of: &(Arc<Stream>, Arc<Run>)| {
+                Arc::ptr_eq(&of.0, stream) && of.1.id == *id && !of.1.is_stopped()
+            };
+            if shared.is_stopping() || pushed.iter().any(is_same) {
+                continue;
+            }
+            let run = Arc::new(Run::new(*id, stream.key().as_str(), target, false));
+            pushed.push((Arc::clone(stream), Arc::clone(&run)));
+            let (relays, shared) = (Arc::clone(self), Arc::clone(shared));
+            let (stream, own) = (Arc::clone(stream), Arc::clone(&run));
+            let thread = move || {
+                let _listed = Listed(&relays, &own);
+                push::run(&shared, &stream, &own);
+            };
+            if let Err(error) = thread::spawn("push", STACK_LEN, Box::new(thread)) {
+                pushed.pop();
+                log::error!("{} isn't pushed: no thread: {error}", run.stream);
+            }
+        }
+    }
+
+    /// Begins a push. Returns its number; `None` if there are too many.
+    pub(in crate::server) fn push(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        push: Push,
+    ) -> Option<u64> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        {
+            let pushes = &mut lock(&self.lists).pushes;
+            if pushes.len() >= MOST {
+                return None;
+            }
+            log::info!("push {id}: {push}");
+            pushes.push((id, push));
+        }
+        let streams = shared.table.streams().into_iter();
+        for stream in streams.filter(|stream| stream.was_published()) {
+            self.published(shared, &stream);
+        }
+        Some(id)
+    }
+
+    /// Begins a pull. Returns its number.
+    pub(in crate::server) fn pull(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        pull: Pull,
+    ) -> io::Result<u64> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let mut lists = lock(&self.lists);
+        if lists.pulls.len() >= MOST || shared.is_stopping() {
+            return Err(io::Error::other("too many pulls"));
+        }
+        log::info!("pull {id}: {pull}");
+        let stream = pull.stream.as_str();
+        let run = Run::new(id, stream, pull.source.clone(), pull.is_on_demand);
+        let run = Arc::new(run);
+        lists.pulls.push((id, pull.clone()));
+        lists.pulled.push(Arc::clone(&run));
+        let (relays, shared) = (Arc::clone(self), Arc::clone(shared));
+        let thread = move || {
+            let _listed = Listed(&relays, &run);
+            pull::run(&shared, &pull, &run);
+        };
+        let spawned = thread::spawn("pull", STACK_LEN, Box::new(thread));
+        if spawned.is_err() {
+            lists.pulls.pop();
+            lists.pulled.pop();
+        }
+        spawned.map(|_| id)
+    }
+
+    /// Ends a push; false if there is none with this number.
+    pub(in crate::server) fn stop_push(&self, id: u64) -> bool {
+        let lists = &mut *lock(&self.lists);
+        let before = lists.pushes.len();
+        lists.pushes.retain(|(other, _)| *other != id);
+        let runs = lists.pushed.iter().filter(|(_, run)| run.id == id);
+        runs.for_each(|(_, run)| run.stop());
+        lists.pushes.len() < before
+    }
+
+    /// Ends a pull; false if there is none with this number.
+    pub(in crate::server) fn stop_pull(&self, id: u64) -> bool {
+        let lists = &mut *lock(&self.lists);
+        let before = lists.pulls.len();
+        lists.pulls.retain(|(other, _)| *other != id);
+        let runs = lists.pulled.iter().filter(|run| run.id == id);
+        runs.for_each(|run| run.stop());
+        lists.pulls.len() < before
+    }
+
+    /// The figures of all pushes, by number: one for each stream that is pushed, or one for a push that
+    /// waits for its streams.
+    pub(in crate::server) fn pushes(&self, now: Millis) -> Vec<RelayReport> {
+        let lists = lock(&self.lists);
+        let mut reports = Vec::new();
+        for (id, push) in &lists.pushes {
+            let of_push = lists.pushed.iter().filter(|(_, run)| run.id == *id);
+            let before = reports.len();
+            reports.extend(of_push.map(|(_, run)| run.report(now)));
+            if reports.len() == before {
+                reports.push(RelayReport {
+                    id: *id,
+                    stream: push.streams.to_string(),
+                    target: push.shown(),
+                    ..RelayReport::default()
+                });
+            }
+        }
+        reports
+    }
+
+    /// The figures of all pulls, by number.
+    pub(in crate::server) fn pulls(&self, now: Millis) -> Vec<RelayReport> {
+        let lists = lock(&self.lists);
+        let is_wanted = |run: &&Arc<Run>| !run.is_stopped();
+        let runs = lists.pulled.iter().filter(is_wanted);
+        runs.map(|run| run.report(now)).collect()
+    }
+
+    /// Ends all pushes and pulls at the end of the server, and waits for that, but not for long.
+    pub(in crate::server) fn finish(&self) {
+        let mut lists = lock(&self.lists);
+        let is_empty = |lists: &Lists| lists.pushed.is_empty() && lists.pulled.is_empty();
+        for patience in [POLITE, PATIENCE] {
+            let pushed = lists.pushed.iter().map(|(_, run)| run);
+            for run in pushed.chain(&lists.pulled) {
+                if patience == POLITE {
+                    run.stop();
+                } else {
+                    run.cut();
+                }
+            }
+            let deadline = Instant::now() + patience;
+            while !is_empty(&lists) {
+                let left = deadline.saturating_duration_since(Instant::now());
+                if left.is_zero() {
+                    break;
+                }
+                lists = self.ended.wait(lists, left);
+            }
+        }
+    }
+}
+
+/// An entry of the lists of threads, taken off when dropped, even after a panic.
+struct Listed<'a>(&'a Relays, &'a Arc<Run>);
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        let Listed(relays, own) = self;
+        let mut lists = lock(&relays.lists);
+        lists.pushed.retain(|(_, other)| !Arc::ptr_eq(other, own));
+        lists.pulled.retain(|other| !Arc::ptr_eq(other, own));
+        relays.ended.notify();
+    }
+}

@@ -1,0 +1,9 @@
+//! The client over real sockets on loopback: against this server, and servers that do as they like.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod client;
+mod hostile;
+mod http_flv;
+mod pull;
