@@ -97,15 +97,6 @@ impl Tls {
         }
     }
 
-    /// Whether bytes have been received that nobody has read, encrypted or not. Only for the thread that
-    /// reads.
-    #[cfg(feature = "relay")]
-    pub(super) fn has_input(&self) -> bool {
-        let state = lock(&self.connection).process_new_packets();
-        let has_plaintext = state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0);
-        has_plaintext || lock(&self.input).has_some()
-    }
-
     /// Whether the peer has said that nothing more follows, or the connection is lost. False while
     /// plaintext is unread. `raw` reads from the socket without waiting. Only for the thread that reads.
     pub(super) fn is_closed(&self, raw: &mut dyn FnMut(&mut [u8]) -> io::Result<usize>) -> bool {
