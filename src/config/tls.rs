@@ -28,6 +28,8 @@ settings! {
         certificate: Option<PathBuf> = None,
         /// The PEM file with the certificate's private key.
         key: Option<PathBuf> = None,
+        /// A PEM file with certificates that pushes and pulls trust besides those of the system.
+        ca: Option<PathBuf> = None,
     }
 }
 

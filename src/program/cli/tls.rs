@@ -49,4 +49,16 @@ pub(super) const TLS: &[Opt] = &[
             Ok(())
         },
     },
+    Opt {
+        name: "tls-ca",
+        value: "FILE",
+        default: "none",
+        help: "certificates in PEM that pushes and pulls trust besides those of the system",
+        kind: Kind::Single,
+        set: |settings, text| {
+            let path = Some(text).filter(|text| !text.is_empty());
+            settings.config.tls.ca = Some(path.ok_or(FILE)?.into());
+            Ok(())
+        },
+    },
 ];
