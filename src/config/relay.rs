@@ -110,11 +110,11 @@ pub fn parse_push(text: &str) -> Result<Push, String> {
     parse(text, PUSH, |text| {
         let (streams, url) = text.split_once('=').ok_or(PUSH)?;
         let streams = Scope::parse(streams).ok_or(PUSH)?;
-        let of_file = target(url)?;
-        let mut url = of_file.trim_end_matches('/').to_owned();
+        let mut url = target(url)?;
         // The names of several streams come after what is given.
         if matches!(streams, Scope::Under(_)) {
-            let app = url.strip_suffix("/*").unwrap_or(&url);
+            let app = url.trim_end_matches('/');
+            let app = app.strip_suffix("/*").unwrap_or(app);
             url = [app, "/", ANY].concat();
         }
         let target = Url::parse(&url).map_err(|error| error.to_string())?;
@@ -217,6 +217,7 @@ mod tests {
                 "a",
                 "k?x=1&y=%20",
             ),
+            ("live/door=rtmp://h/a/k?x=/y/", "live/door", "a", "k?x=/y/"),
             ("live/*=rtmp://h/a", "live/door", "a", "door"),
             ("live/*=rtmp://h/a/", "live/door", "a", "door"),
             ("live/*=rtmp://h/a/*", "live/x/y", "a", "x/y"),
