@@ -163,7 +163,10 @@ impl<'a> Target<'a> {
             Failed::Refused(what, refusal) => match &refusal.kind {
                 RefusalKind::Redirect(to) => self.redirect(to),
                 RefusalKind::Login => self.log_in(&refusal),
-                RefusalKind::Other if self.is_enhanced && what == "connect" => {
+                // Some servers say "Rejected" to fields that they don't know.
+                RefusalKind::Other | RefusalKind::Denied
+                    if self.is_enhanced && what == "connect" =>
+                {
                     self.is_enhanced = false;
                     Ok(())
                 }
