@@ -113,7 +113,7 @@ fn certificates_that_are_not_trusted_are_refused_with_the_reason() {
                 "{text}"
             );
         }
-        far.server.wait_for_log("TLS: the peer ", 2);
+        far.server.wait_for_log("TLS: the peer ", 1);
         let push = format!("live/cam={}", far.url("key-4711"));
         let near = Brooklet::start(&[&["--push", &push], &options[..]].concat());
         let _camera = camera(&near, "cam");
