@@ -165,7 +165,7 @@ impl Push<'_> {
                 timeout: CONNECT_TIMEOUT,
                 max_message: MAX_MESSAGE,
                 is_enhanced: self.is_enhanced(),
-                ca: shared.config.tls.ca.as_deref(),
+                tls: &shared.relays.trusted,
                 is_cancelled: &|| self.is_over(),
             },
         );
