@@ -6,6 +6,7 @@ mod common;
 mod client;
 mod hostile;
 mod http_flv;
+mod mp4_files;
 #[cfg(feature = "cli")]
 mod programs;
 mod pull;
