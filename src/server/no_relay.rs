@@ -33,8 +33,8 @@ impl Relays {
 
     pub(super) fn published(self: &Arc<Self>, _: &Arc<Shared>, _: &Arc<Stream>) {}
 
-    pub(super) fn push(self: &Arc<Self>, _: &Arc<Shared>, _: Push) -> Option<u64> {
-        None
+    pub(super) fn push(self: &Arc<Self>, _: &Arc<Shared>, _: Push) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     pub(super) fn pull(self: &Arc<Self>, _: &Arc<Shared>, _: Pull) -> io::Result<u64> {
