@@ -25,8 +25,9 @@ use crate::rtmp::rate::Rate;
 /// How long the log line that describes the media waits for audio and video sequence headers, in ms.
 const DESCRIBE_AFTER: Millis = 2_000;
 
-/// How long after the end of a publish its thread keeps sending the rest to players, in ms.
-const MAX_TAIL: Millis = 1_000;
+/// How long after the end of a publish, and after that of its stream, its thread keeps sending the rest to
+/// players, in ms.
+const MAX_TAIL: Millis = 3_000;
 
 /// How long the publisher's thread keeps waking often after some player had unsent bytes, in ms.
 const UNSENT_MEMORY: Millis = 1_000;
@@ -324,6 +325,7 @@ impl Publishing {
     fn advance(&mut self, now: Millis) {
         if let Course::Ended { at, .. } = self.course {
             let outlook = self.stream.advance(self.generation, now);
+            let at = if outlook.has_ended { now } else { at };
             self.course = match outlook.until {
                 Some(until) => Course::Ended { at, until },
                 None => Course::Over,

@@ -3,7 +3,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[cfg(feature = "cli")]
+mod black_hole;
 mod client;
+mod faults;
 mod hostile;
 mod http_flv;
 #[cfg(feature = "cli")]
@@ -11,3 +14,4 @@ mod programs;
 mod pull;
 mod push;
 mod reconnect;
+mod tail;

@@ -1,0 +1,72 @@
+//! The end of a stream: players and pushes get everything before it.
+
+use std::time::Duration;
+
+use brooklet::client::{Client, Player};
+use brooklet::config::parse_push;
+use brooklet::{Config, Server, StreamMessage};
+
+use crate::common::SOON;
+use crate::common::client::{AVC_HEADER, server};
+
+const FRAMES: u32 = 200;
+
+fn client(server: &Server, stream: &str) -> Client {
+    let url = format!("rtmp://{}/{stream}", server.rtmp_addresses()[0]);
+    Client::new(&url).unwrap().timeout(SOON)
+}
+
+fn frame(number: u32, len: usize) -> StreamMessage {
+    let mut payload = vec![if number == 0 { 0x17 } else { 0x27 }, 1, 0, 0, 0];
+    payload.extend_from_slice(&number.to_be_bytes());
+    payload.resize(len, 0x41);
+    StreamMessage::video(number * 10, payload)
+}
+
+/// The number of frames up to the end of the stream.
+fn count(player: &mut Player) -> u32 {
+    let mut count = 0_u32;
+    while let Ok(Some(message)) = player.recv(SOON) {
+        if message.medium().is_some() && !message.is_sequence_header() {
+            assert_eq!(message.payload()[5..9], count.to_be_bytes());
+            count += 1;
+        }
+    }
+    count
+}
+
+/// A stream whose time is over as soon as its publisher has gone.
+fn ending_at_once() -> Config {
+    Config::default().grace(Duration::from_millis(1))
+}
+
+fn publish(server: &Server, len: usize) {
+    let mut publisher = client(server, "live/door").publish().unwrap();
+    publisher.send(&StreamMessage::video(0, AVC_HEADER)).unwrap();
+    for number in 0..FRAMES {
+        publisher.send(&frame(number, len)).unwrap();
+    }
+    publisher.finish().unwrap();
+}
+
+#[test]
+fn players_get_the_last_messages_of_a_stream_that_ends_at_once() {
+    // The second one is more than the kernel holds for a player that hasn't begun to read.
+    for len in [100, 60_000] {
+        let server = server(ending_at_once().memory(64 << 20));
+        let mut player = client(&server, "live/door").play().unwrap();
+        publish(&server, len);
+        assert_eq!(count(&mut player), FRAMES, "of {len} bytes");
+    }
+}
+
+#[test]
+fn a_push_gets_the_last_messages_of_a_stream_that_ends_at_once() {
+    let far = server(ending_at_once().memory(64 << 20));
+    let near = server(ending_at_once().memory(64 << 20));
+    let push = format!("live/door=rtmp://{}/far/x", far.rtmp_addresses()[0]);
+    near.push(parse_push(&push).unwrap()).unwrap();
+    let mut player = client(&far, "far/x").play().unwrap();
+    publish(&near, 60_000);
+    assert_eq!(count(&mut player), FRAMES);
+}
