@@ -38,8 +38,10 @@ const DATA: Rate = Rate::new(50, 50);
 /// How often a thread that waits for another publisher checks whether its place is needed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often a publisher's thread wakes while some player has unsent bytes.
-const TAIL_INTERVAL: Duration = Duration::from_millis(50);
+/// How often a publisher's thread wakes while some player has unsent bytes: during the publish, and after
+/// it, when nothing else does and the time is short.
+const UNSENT_INTERVAL: Duration = Duration::from_millis(50);
+const TAIL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Waits out the grace times of the streams that a closed connection has published, unless its place is
 /// needed for another connection.
@@ -266,7 +268,10 @@ impl Publishing {
             _ => Duration::MAX,
         };
         if self.has_unsent(now) {
-            interval = interval.min(TAIL_INTERVAL);
+            interval = interval.min(match self.is_live() {
+                true => UNSENT_INTERVAL,
+                false => TAIL_INTERVAL,
+            });
         } else if self.is_waiting {
             interval = interval.min(self.shared.config.batch);
         }

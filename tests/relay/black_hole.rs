@@ -1,6 +1,6 @@
 //! A push whose packets are dropped on the way.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,8 @@ use crate::push::{Camera, SECRET, port_of};
 struct Namespace {
     name: String,
     cable: String,
-    address: String,
+    near: Ipv4Addr,
+    far: Ipv4Addr,
 }
 
 fn ip(arguments: &str) {
@@ -28,26 +29,22 @@ impl Namespace {
         let id = std::process::id();
         let (name, cable) = (format!("brooklet{id}"), format!("bk{id}"));
         // A net of four private addresses.
-        let base = id % 64 * 4;
-        let (near, far) = (base + 1, base + 2);
-        let address = format!("10.213.77.{far}");
+        let base = (id % 64 * 4) as u8;
+        let [near, far] = [1, 2].map(|number| Ipv4Addr::new(10, 213, 77, base + number));
         ip(&format!("netns add {name}"));
         let namespace = Namespace {
             name,
             cable,
-            address,
+            near,
+            far,
         };
-        let Namespace {
-            name,
-            cable,
-            address,
-        } = &namespace;
+        let Namespace { name, cable, .. } = &namespace;
         ip(&format!(
             "link add {cable} type veth peer name far netns {name}"
         ));
-        ip(&format!("address add 10.213.77.{near}/30 dev {cable}"));
+        ip(&format!("address add {near}/30 dev {cable}"));
         ip(&format!("link set {cable} up"));
-        ip(&format!("-n {name} address add {address}/30 dev far"));
+        ip(&format!("-n {name} address add {far}/30 dev far"));
         ip(&format!("-n {name} link set far up"));
         namespace
     }
@@ -70,11 +67,11 @@ impl Namespace {
 
     /// Starts a server inside.
     fn serve(&self) -> (Program, SocketAddr) {
-        let address = format!("{}:1935", self.address);
+        let address = SocketAddr::from((self.far, 1935));
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name]);
         command.arg(PROGRAM.expect("it is built with the feature cli"));
-        command.args(["--rtmp", &address]);
+        command.args(["--rtmp", &address.to_string()]);
         #[cfg(feature = "http")]
         command.args(["--http", "off"]);
         crate::common::without_settings(&mut command);
@@ -82,7 +79,7 @@ impl Namespace {
         wait_until("the server inside listens", || {
             program.with_stdout(|text| text.contains("listening for RTMP"))
         });
-        (program, address.parse().unwrap())
+        (program, address)
     }
 }
 
@@ -144,7 +141,8 @@ fn fall_into_a_hole(bytes_per_second: usize) {
     let why = near.pushes()[0].why.clone();
     namespace.set_hole(false);
     let healed = send(&|| state(&near) == RelayState::Live);
-    let mut player = Client::playing(far, "far", SECRET);
+    let mut player = Client::handshaken_from(namespace.near, far).connect("far");
+    player.play(SECRET);
     let first = player.wait_for_media();
     assert!(first.is_keyframe());
     println!(

@@ -52,7 +52,7 @@ fn publish(server: &Server, len: usize) {
 #[test]
 fn players_get_the_last_messages_of_a_stream_that_ends_at_once() {
     // The second one is more than the kernel holds for a player that hasn't begun to read.
-    for len in [100, 60_000] {
+    for len in [100, 30_000] {
         let server = server(ending_at_once().memory(64 << 20));
         let mut player = client(&server, "live/door").play().unwrap();
         publish(&server, len);
@@ -62,11 +62,10 @@ fn players_get_the_last_messages_of_a_stream_that_ends_at_once() {
 
 #[test]
 fn a_push_gets_the_last_messages_of_a_stream_that_ends_at_once() {
-    let far = server(ending_at_once().memory(64 << 20));
-    let near = server(ending_at_once().memory(64 << 20));
+    let [far, near] = [(); 2].map(|()| server(ending_at_once()));
     let push = format!("live/door=rtmp://{}/far/x", far.rtmp_addresses()[0]);
     near.push(parse_push(&push).unwrap()).unwrap();
     let mut player = client(&far, "far/x").play().unwrap();
-    publish(&near, 60_000);
+    publish(&near, 10_000);
     assert_eq!(count(&mut player), FRAMES);
 }

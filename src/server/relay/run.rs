@@ -79,6 +79,11 @@ impl Run {
     /// Wakes a pull on demand, for somebody who waits until then.
     pub(super) fn want(&self, until: Millis) {
         self.wanted_until.fetch_max(until, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// Wakes the thread, if it sleeps.
+    pub(super) fn wake(&self) {
         let _state = lock(&self.state);
         self.woken.notify();
     }
