@@ -143,7 +143,11 @@ const FORMS: &[Form] = &[
 impl Form {
     /// The payload of a message, of which every tenth is a keyframe.
     fn frame(&self, number: u32) -> Vec<u8> {
-        let start = if number % 10 == 0 { self.key } else { self.other };
+        let start = if number % 10 == 0 {
+            self.key
+        } else {
+            self.other
+        };
         let unit = match self.codec {
             // The header of a NAL unit, for an IDR and another slice.
             "HEVC" if number % 10 == 0 => [19 << 1, 1],

@@ -6,8 +6,8 @@ use brooklet::client::{Client, Player};
 use brooklet::config::parse_push;
 use brooklet::{Config, Server, StreamMessage};
 
-use crate::common::SOON;
 use crate::common::client::{AVC_HEADER, server};
+use crate::common::{SOON, wait_until};
 
 const FRAMES: u32 = 200;
 
@@ -40,10 +40,15 @@ fn ending_at_once() -> Config {
     Config::default().grace(Duration::from_millis(1))
 }
 
-fn publish(server: &Server, len: usize) {
+/// Publishes a stream of frames of `len` bytes, most of them once `is_ready`.
+fn publish(server: &Server, len: usize, is_ready: impl Fn() -> bool) {
     let mut publisher = client(server, "live/door").publish().unwrap();
-    publisher.send(&StreamMessage::video(0, AVC_HEADER)).unwrap();
-    for number in 0..FRAMES {
+    publisher
+        .send(&StreamMessage::video(0, AVC_HEADER))
+        .unwrap();
+    publisher.send(&frame(0, len)).unwrap();
+    wait_until("it is ready", SOON, is_ready);
+    for number in 1..FRAMES {
         publisher.send(&frame(number, len)).unwrap();
     }
     publisher.finish().unwrap();
@@ -55,7 +60,7 @@ fn players_get_the_last_messages_of_a_stream_that_ends_at_once() {
     for len in [100, 30_000] {
         let server = server(ending_at_once().memory(64 << 20));
         let mut player = client(&server, "live/door").play().unwrap();
-        publish(&server, len);
+        publish(&server, len, || true);
         assert_eq!(count(&mut player), FRAMES, "of {len} bytes");
     }
 }
@@ -66,6 +71,6 @@ fn a_push_gets_the_last_messages_of_a_stream_that_ends_at_once() {
     let push = format!("live/door=rtmp://{}/far/x", far.rtmp_addresses()[0]);
     near.push(parse_push(&push).unwrap()).unwrap();
     let mut player = client(&far, "far/x").play().unwrap();
-    publish(&near, 10_000);
+    publish(&near, 10_000, || near.pushes()[0].connections == 1);
     assert_eq!(count(&mut player), FRAMES);
 }
