@@ -6,7 +6,7 @@ use std::thread;
 use brooklet::config::{Access, User, parse_push};
 use brooklet::{Config, RelayState, Server};
 
-use crate::common::client::{Client, server};
+use crate::common::client::{Client, server, wait_until};
 use crate::hostile::{FakeServer, read_on, refuse, shake_hands};
 use crate::push::{Camera, SECRET, port_of, pushing, wait_for};
 
@@ -137,7 +137,7 @@ fn a_wrong_password_is_told_and_tried_less_and_less_often() {
         let expected = format!("{place} refused user or password");
         assert_eq!(report.why, Some(expected));
         // The second delay is longer than any first one.
-        crate::common::client::wait_until("another attempt", || near.pushes()[0].attempts >= 2);
+        wait_until("another attempt", || near.pushes()[0].attempts >= 2);
         let report = wait_for(&near, 0, RelayState::BackingOff);
         let wait = report.next_try.unwrap() - report.since;
         assert!(wait > 1_250, "{wait}");
@@ -174,14 +174,10 @@ fn a_push_to_another_address_of_the_same_server_is_refused() {
         near.push(parse_push(&push).unwrap()).unwrap();
         let mut client = Client::publishing(([127, 0, 0, 1], port).into(), "live", "door");
         client.send_headers();
-        let why = loop {
-            let report = near.pushes()[0].clone();
-            match report.state {
-                RelayState::BackingOff => break report.why.unwrap(),
-                state => assert_ne!(state, RelayState::Live),
-            }
-            thread::yield_now();
-        };
+        wait_until("the refusal", || {
+            near.pushes()[0].state == RelayState::BackingOff
+        });
+        let why = near.pushes()[0].why.clone().unwrap();
         assert!(why.contains("it would go in a circle"), "{host}: {why}");
     }
 }
