@@ -23,10 +23,10 @@ fn assert_arrives(near: &Server, far: SocketAddr) {
     let mut player = Client::playing(far, "far", SECRET);
     let mut camera = Camera::new(near);
     camera.send(5, 1_000);
+    wait_for(near, 0, RelayState::Live);
     for number in 0..5 {
         assert_eq!(player.wait_for_media().number(), number);
     }
-    wait_for(near, 0, RelayState::Live);
 }
 
 fn of_users(users: &str) -> Access {
@@ -70,6 +70,9 @@ fn three_targets_get_the_same_stream() {
     let mut beside = Client::playing(port_of(&near), "live", "door");
     let mut camera = Camera::new(&near);
     camera.send(1, 3_000);
+    for index in 0..3 {
+        wait_for(&near, index, RelayState::Live);
+    }
     let first = beside.wait_for_media();
     for player in &mut players {
         assert_eq!(player.wait_for_media(), first);
