@@ -9,7 +9,6 @@ use crate::config::{Config, Pull, Push};
 use crate::live::Millis;
 use crate::live::stream::Stream;
 use crate::relay::report::RelayReport;
-#[cfg(feature = "http")]
 use crate::rtmp::stream_key::StreamKey;
 
 pub(super) struct Relays;
@@ -40,6 +39,8 @@ impl Relays {
     pub(super) fn pull(self: &Arc<Self>, _: &Arc<Shared>, _: Pull) -> io::Result<u64> {
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    pub(super) fn watched(&self, _: &StreamKey) {}
 
     #[cfg(feature = "http")]
     pub(super) fn fetch(&self, _: &Shared, _: &StreamKey) -> Option<Arc<Stream>> {

@@ -123,7 +123,12 @@ pub(crate) fn chunk_reader() -> ChunkReader<Heap> {
 }
 
 /// Answers connect with an error.
-fn refuse(stream: &mut TcpStream, code: &str, description: &str, redirect: Option<&str>) {
+pub(crate) fn refuse(
+    stream: &mut TcpStream,
+    code: &str,
+    description: &str,
+    redirect: Option<&str>,
+) {
     let mut info = vec![
         ("level", text("error")),
         ("code", text(code)),

@@ -229,6 +229,20 @@ impl Relays {
         spawned.map(|_| id)
     }
 
+    fn pull_of(&self, key: &StreamKey) -> Option<Arc<Run>> {
+        let lists = lock(&self.lists);
+        let mut pulled = lists.pulled.iter();
+        let run = pulled.find(|run| run.stream == key.as_str() && !run.is_stopped());
+        run.map(Arc::clone)
+    }
+
+    /// Wakes the pull of a stream that somebody has begun to watch.
+    pub(in crate::server) fn watched(&self, key: &StreamKey) {
+        if let Some(run) = self.pull_of(key) {
+            run.wake();
+        }
+    }
+
     /// Waits for a stream that is pulled on demand, for a viewer that can't wait in the stream: one of HLS.
     /// Returns `None` at once if there is no such pull, or if the stream isn't live in time.
     #[cfg(feature = "http")]
@@ -237,12 +251,7 @@ impl Relays {
         const LOOK: Millis = 50;
 
         let until = shared.now() + WAIT;
-        let run = {
-            let lists = lock(&self.lists);
-            let mut pulled = lists.pulled.iter();
-            let run = pulled.find(|run| run.stream == key.as_str() && !run.is_stopped())?;
-            Arc::clone(run)
-        };
+        let run = self.pull_of(key)?;
         run.want(until);
         while shared.now() < until && !run.is_stopped() && !shared.is_stopping() {
             let stream = shared.table.find(key);
