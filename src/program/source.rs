@@ -10,6 +10,7 @@ use brooklet::media::flv::tag_type;
 use brooklet::media::flv_reader::{FlvPart, FlvReader};
 use brooklet::media::mp4::demux::{Demuxer, ReadAt};
 use brooklet::media::{Error, Medium};
+use brooklet::url::without_urls;
 
 /// The longest message, in bytes: what FLV and RTMP can carry.
 const MAX_LEN: u32 = 0xFF_FFFF;
@@ -67,7 +68,7 @@ impl Source {
         if path.as_os_str() == "-" {
             return Ok(Source::flv("standard input", Box::new(io::stdin())));
         }
-        let name = path.display().to_string();
+        let name = without_urls(&path.display().to_string());
         let io = |error| format!("cannot read {name}: {error}");
         let mut file = File::open(path).map_err(io)?;
         let mut start = [0; 3];

@@ -11,3 +11,5 @@ mod programs;
 mod pull;
 mod push;
 mod reconnect;
+#[cfg(all(feature = "cli", feature = "http", feature = "record"))]
+mod secrets;

@@ -12,7 +12,13 @@ use crate::hostile::{FakeServer, read_on, send, shake_hands};
 
 /// A server that accepts a publish or play of message stream 1, and then sends its client to `target`.
 fn leaving(target: &Server, is_played: bool) -> FakeServer {
-    let to = format!("rtmp://{}/live", target.rtmp_addresses()[0]);
+    leaving_to(
+        format!("rtmp://{}/live", target.rtmp_addresses()[0]),
+        is_played,
+    )
+}
+
+pub(crate) fn leaving_to(to: String, is_played: bool) -> FakeServer {
     FakeServer::start(move |mut stream, _| {
         shake_hands(&mut stream);
         let status = |code: &str| vec![("level", text("status")), ("code", text(code))];
