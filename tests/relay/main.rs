@@ -13,3 +13,5 @@ mod push;
 mod reconnect;
 #[cfg(all(feature = "cli", feature = "http", feature = "record"))]
 mod secrets;
+#[cfg(not(feature = "tls"))]
+mod without_tls;
