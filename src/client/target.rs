@@ -193,7 +193,11 @@ impl<'a> Target<'a> {
         let url = match redirected(&self.url, to) {
             Ok(url) => url,
             Err(error) => {
-                let shown = words(&self.url, to);
+                // Only of a whole URL is it known what may be a secret.
+                let shown = match to.contains("://") {
+                    true => words(&self.url, to),
+                    false => "...".to_owned(),
+                };
                 return bad(format!("{place} redirects to \"{shown}\": {error}"));
             }
         };

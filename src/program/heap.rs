@@ -49,8 +49,8 @@ const TUNABLES: &str = "GLIBC_TUNABLES";
 /// have the prefix of the options, since unknown variables with that prefix are refused.
 const DONE: &str = "HEAP_OF_BROOKLET_IS_SETTLED";
 
-/// Executes the program once more with the settings, unless that has been done. Continues without them
-/// if it isn't possible (QEMU without binfmt, no /proc).
+/// Executes the program once more with the settings, and with [arguments] that may be shown, unless that has
+/// been done. Continues without them if it isn't possible (QEMU without binfmt, no /proc).
 pub(crate) fn settle() {
     if env::var_os(DONE).is_none() {
         let _ = start_again();
@@ -63,6 +63,10 @@ fn start_again() -> Option<()> {
     let program = text(env::current_exe().ok()?.into_os_string())?;
     let mut given: Vec<_> = env::args_os().collect();
     let secret = arguments::joined(given.get(1..).unwrap_or_default());
+    // musl has a single heap and returns memory to the system by itself.
+    if cfg!(not(target_env = "gnu")) && secret.is_none() {
+        return None;
+    }
     if secret.is_some() {
         given = arguments::shown(&given);
     }

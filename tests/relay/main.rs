@@ -17,4 +17,8 @@ mod programs;
 mod pull;
 mod push;
 mod reconnect;
+#[cfg(all(feature = "cli", feature = "http", feature = "record"))]
+mod secrets;
 mod tail;
+#[cfg(not(feature = "tls"))]
+mod without_tls;
