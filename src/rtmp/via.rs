@@ -93,6 +93,13 @@ impl Via {
         place.map(|place| *place = Some(id)).is_some()
     }
 
+    /// Whether an id is in both lists: what the publisher with one of them sends, and the player with the other
+    /// gets, would come back.
+    pub fn meets(&self, other: &Via) -> bool {
+        self.ids()
+            .any(|id| other.ids().any(|of_other| of_other == id))
+    }
+
     /// Checks a client's list at the server with this id. Returns the reason for a refusal.
     pub fn check(&self, own: ServerId) -> Result<(), &'static str> {
         if self.ids().any(|id| id == own) {
