@@ -8,7 +8,9 @@
 //! C -> A           FMLE/3.0 (compatible; brooklet/1.2.0; via 0a1b2c3d 4e5f6071 8293a4b5)     refused by A
 //! ```
 //!
-//! Players say by the same means for whom they ask: B, which plays from A for C, names C and then itself.
+//! Players say by the same means for whom they ask: B, which plays from A for C, names C and then itself. If A
+//! pushes a stream to B, and pulls one from there, B finds A in the lists of a publisher and a player of the same
+//! stream, and refuses the later one.
 //!
 //! Servers of other kinds don't pass the list on. A circle through one of them isn't found.
 
