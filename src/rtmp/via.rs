@@ -8,7 +8,9 @@
 //! C -> A           FMLE/3.0 (compatible; brooklet/1.2.0; via 0a1b2c3d 4e5f6071 8293a4b5)     refused by A
 //! ```
 //!
-//! Players say by the same means for whom they ask: B, which plays from A for C, names C and then itself.
+//! Players say by the same means for whom they ask: B, which plays from A for C, names C and then itself. If A
+//! pushes a stream to B, and pulls one from there, B finds A in the lists of a publisher and a player of the same
+//! stream, and refuses the later one.
 //!
 //! Servers of other kinds don't pass the list on. A circle through one of them isn't found.
 
@@ -91,6 +93,13 @@ impl Via {
     pub fn push(&mut self, id: ServerId) -> bool {
         let place = self.ids.iter_mut().find(|place| place.is_none());
         place.map(|place| *place = Some(id)).is_some()
+    }
+
+    /// Whether an id is in both lists: what the publisher with one of them sends, and the player with the other
+    /// gets, would come back.
+    pub fn meets(&self, other: &Via) -> bool {
+        self.ids()
+            .any(|id| other.ids().any(|of_other| of_other == id))
     }
 
     /// Checks a client's list at the server with this id. Returns the reason for a refusal.

@@ -10,6 +10,7 @@ use crate::live::Millis;
 use crate::live::stream::Stream;
 use crate::relay::report::RelayReport;
 use crate::rtmp::stream_key::StreamKey;
+use crate::server::client::Action;
 
 pub(super) struct Relays;
 
@@ -27,6 +28,16 @@ impl Relays {
     }
 
     pub(super) fn check(&self, _: &str) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    pub(super) fn check_stream(
+        &self,
+        _: &Shared,
+        _: &str,
+        _: Action,
+        _: &StreamKey,
+    ) -> Result<(), &'static str> {
         Ok(())
     }
 

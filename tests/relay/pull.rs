@@ -9,7 +9,7 @@ use brooklet::config::{parse_pull, parse_push};
 use brooklet::{Config, RelayReport, RelayState, Server, StreamMessage};
 
 use crate::common::client::server;
-use crate::common::{SOON, wait_until};
+use crate::common::{SOON, all_the_while, wait_until};
 use crate::hostile::FakeServer;
 
 fn url(server: &Server, name: &str) -> String {
@@ -83,6 +83,21 @@ fn a_pull_publishes_what_its_source_sends() {
     let report = report(&edge);
     assert_eq!((&*report.stream, report.connections), ("live/copy", 1));
     assert!(report.target.ends_with("/live/***"), "{}", report.target);
+}
+
+#[test]
+fn a_pull_is_not_live_before_its_source_is() {
+    let source = server(Config::default());
+    let edge = server(Config::default());
+    pull(&edge, &format!("live/copy={}", url(&source, "door")));
+    wait_until("the pull plays", SOON, || report(&edge).connections == 1);
+    // The source has said something of the play, but nothing of the stream.
+    all_the_while("nothing is live", Duration::from_millis(600), || {
+        report(&edge).state != RelayState::Live
+    });
+    let mut publisher = publish(&source, "door");
+    publisher.send(&frame(0, 500)).unwrap();
+    wait_for(&edge, RelayState::Live);
 }
 
 #[test]

@@ -14,20 +14,23 @@ mod push;
 mod run;
 
 use std::io;
+use std::iter;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::client::Action;
 use super::{Shared, thread};
 use crate::config::{Config, Pull, Push};
+use crate::live::report::ViewerReport;
 use crate::live::signal::Signal;
 use crate::live::stream::Stream;
 use crate::live::{Millis, lock};
 use crate::net::tls::TlsClient;
 use crate::relay::report::RelayReport;
 use crate::rtmp::stream_key::StreamKey;
-use crate::rtmp::via::{ServerId, Via};
+use crate::rtmp::via::{CIRCLE, ServerId, Via};
 pub(in crate::server) use run::Run;
 
 /// The number of pushes and of pulls that a server may have.
@@ -106,6 +109,42 @@ impl Relays {
     /// Why a client that names these servers in its `flashVer` is refused.
     pub(in crate::server) fn check(&self, flash_ver: &str) -> Result<(), &'static str> {
         Via::parse(flash_ver).check(self.own)
+    }
+
+    /// Why a client that names these servers may not publish a stream, or play it: what it sends would come
+    /// back to one of them, since that plays the stream; or what it gets has come from there.
+    #[inline(never)] // Keeps these locals off the stack of connection threads.
+    pub(in crate::server) fn check_stream(
+        &self,
+        shared: &Shared,
+        flash_ver: &str,
+        action: Action,
+        key: &StreamKey,
+    ) -> Result<(), &'static str> {
+        let via = Via::parse(flash_ver);
+        let Some(stream) = shared.table.find(key).filter(|_| via != Via::default()) else {
+            return Ok(());
+        };
+        let is_same = |connection| {
+            let report = shared.connections.report_of(connection);
+            report.is_some_and(|other| via.meets(&Via::parse(&other.client)))
+        };
+        let now = shared.now();
+        let is_circle = match action {
+            Action::Play => stream
+                .report(now)
+                .publisher
+                .is_some_and(|(id, _)| is_same(id)),
+            Action::Publish => {
+                let after = |viewer: &ViewerReport| stream.viewer_after(viewer.id, now);
+                let mut viewers = iter::successors(stream.viewer_after(0, now), after);
+                viewers.any(|viewer| is_same(viewer.connection))
+            }
+        };
+        match is_circle {
+            true => Err(CIRCLE),
+            false => Ok(()),
+        }
     }
 
     /// The `flashVer` of a client that publishes this stream elsewhere: it names the servers through which

@@ -273,7 +273,7 @@ impl Puller<'_> {
         if self.is_unwatched() {
             return Err(End::Unwatched);
         }
-        if self.local.is_superseded() {
+        if self.local.is_superseded() || self.local.is_published_by_another() {
             return Err(End::Superseded);
         }
         let now = self.shared.now();
@@ -386,20 +386,26 @@ impl Puller<'_> {
         timestamp: u32,
         payload: impl Iterator<Item = &'m [u8]> + Clone,
     ) -> Result<(), End> {
+        let parts = match type_id {
+            type_id::AUDIO | type_id::VIDEO => Parts::default(),
+            _ => Parts::new(payload.clone()).unwrap_or_default(),
+        };
+        let metadata = metadata::parse(parts.bytes());
         if !self.local.is_live() {
+            // What servers say of the play, such as |RtmpSampleAccess, doesn't mean that there is a stream.
+            if type_id == type_id::DATA && metadata.is_none() {
+                return Ok(());
+            }
             let begun = self.local.publish(socket);
             begun.map_err(|why| End::Failed(Failure::NameTaken, why))?;
         }
         let taken = match type_id {
             type_id::AUDIO => self.local.append(Medium::Audio, timestamp, payload),
             type_id::VIDEO => self.local.append(Medium::Video, timestamp, payload),
-            _ => {
-                let parts = Parts::new(payload).unwrap_or_default();
-                match metadata::parse(parts.bytes()) {
-                    Some(properties) => self.local.set_metadata(properties.as_ref()),
-                    None => self.local.append_data(timestamp, parts.bytes()),
-                }
-            }
+            _ => match metadata {
+                Some(properties) => self.local.set_metadata(properties.as_ref()),
+                None => self.local.append_data(timestamp, parts.bytes()),
+            },
         };
         taken.map_err(|_| End::Superseded)
     }
