@@ -5,10 +5,9 @@
 //!                              [--program FILE]
 //! ```
 //!
-//! - Cost: CPU time of the server over the payload bytes that players got, while it relays 20 streams: to
-//!   another server by pushes, to players, and what the bare loop of the other benchmark takes to send the same
-//!   to as many players. What merely receiving the streams costs is measured beside it, and subtracted. The
-//!   players check every byte; those of the pushed streams play from the other server.
+//! - Cost: CPU time of the server over the payload bytes that it sends, while it passes a stream on to 20
+//!   receivers: other servers by pushes, or players; and that of the bare loop of the other benchmark, which sends
+//!   the same to as many players. The players check every byte. One plays what is pushed from the other server.
 //! - Memory: anonymous resident memory without the mapping that holds the arena: that of 20 pushes of a stream,
 //!   or players of it, and of 20 pulls, or publishers. Over 20.
 //! - Start: the time from the start of the program to the first picture that a player of the other server gets,
@@ -68,6 +67,7 @@ mod watch;
 mod wire;
 
 use std::env;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -187,6 +187,13 @@ impl Options {
         command.extend(limits.split_whitespace().map(str::to_owned));
         command.extend_from_slice(more);
         command
+    }
+
+    /// The options that push one stream to a server, under so many names.
+    fn pushes(far: SocketAddr) -> Vec<String> {
+        let push = |number| format!("bench/stream0=rtmp://{far}/bench/stream{number}");
+        let pushes = (0..COUNT).flat_map(|number| ["--push".to_owned(), push(number)]);
+        pushes.collect()
     }
 
     /// Prints medians, in a unit, with their ranges.

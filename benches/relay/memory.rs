@@ -45,9 +45,7 @@ fn settled(server: &Server, options: &Options) -> Result<u64, String> {
 
 fn pushed(options: &Options) -> Result<u64, String> {
     let far = bare_loop()?;
-    let push = |number| format!("bench/stream0=rtmp://{}/bench/{number}", far.address);
-    let pushes = (0..COUNT).flat_map(|number| ["--push".to_owned(), push(number)]);
-    let server = options.brooklet(&pushes.collect::<Vec<_>>())?;
+    let server = options.brooklet(&Options::pushes(far.address))?;
     let publishing = Publishing::start(server.address, 1)?;
     wait_until_live(&server, "pushes", COUNT, options)?;
     let memory = settled(&server, options)?;
