@@ -1,9 +1,10 @@
 //! What a program has said about its connection, as publishers and players keep it.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::target::LinkOptions;
+use crate::net::tls::TlsClient;
 use crate::rtmp::via::Via;
 use crate::url::Url;
 
@@ -21,7 +22,7 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) flash_ver: String,
     pub(super) is_enhanced: bool,
-    pub(super) ca: Option<PathBuf>,
+    pub(super) tls: Arc<TlsClient>,
 }
 
 impl Settings {
@@ -31,7 +32,7 @@ impl Settings {
             timeout: TIMEOUT,
             flash_ver: Via::default().flash_ver(env!("CARGO_PKG_VERSION"), None),
             is_enhanced: true,
-            ca: None,
+            tls: Arc::new(TlsClient::new(None)),
         }
     }
 
@@ -43,7 +44,7 @@ impl Settings {
             timeout: self.timeout,
             max_message: MAX_MESSAGE,
             is_enhanced: self.is_enhanced,
-            ca: self.ca.as_deref(),
+            tls: &self.tls,
             is_cancelled: &|| false,
         }
     }

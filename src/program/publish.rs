@@ -32,6 +32,7 @@ pub(crate) fn publish(
     // Before the connection, so that a wrong file disturbs no server.
     let mut source = Source::open(path)?;
     let mut message = source.next()?;
+    source.warn_of_tracks();
     let mut publisher = client.publish().map_err(|error| error.to_string())?;
     let mut progress = Progress::new();
     let mut timeline = Timeline::default();

@@ -102,13 +102,3 @@ impl Source {
         files
     }
 }
-
-/// An ffmpeg that sends Opus and FLAC over Enhanced RTMP.
-fn ffmpeg9() -> String {
-    std::env::var("BROOKLET_FFMPEG9").unwrap_or_else(|_| {
-        panic!(
-            "set BROOKLET_FFMPEG9 to the path of an ffmpeg 9, such as that in the Python package \
-             imageio-ffmpeg 0.8.1 (imageio_ffmpeg/binaries/ffmpeg-linux-x86_64-v9.0.2)"
-        )
-    })
-}

@@ -8,6 +8,7 @@ mod api;
 mod client;
 mod hostile;
 mod http_flv;
+mod mp4_files;
 #[cfg(feature = "cli")]
 mod programs;
 mod pull;

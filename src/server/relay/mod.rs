@@ -14,6 +14,7 @@ mod push;
 mod run;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ use crate::config::{Config, Pull, Push};
 use crate::live::signal::Signal;
 use crate::live::stream::Stream;
 use crate::live::{Millis, lock};
+use crate::net::tls::TlsClient;
 use crate::relay::report::RelayReport;
 use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::via::{ServerId, Via};
@@ -42,6 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(in crate::server) struct Relays {
     /// The name of this server for servers on the way of a stream.
     pub(in crate::server) own: ServerId,
+    /// The servers that are trusted.
+    trusted: TlsClient,
     next_id: AtomicU64,
     lists: Mutex<Lists>,
     /// Notified when a thread ends.
@@ -65,15 +69,19 @@ struct Wanted {
 }
 
 impl Relays {
-    pub(in crate::server) fn new() -> Arc<Relays> {
+    /// No pushes and pulls yet. They will trust the certificates in a file, besides those of the system.
+    pub(in crate::server) fn new(ca: Option<PathBuf>) -> io::Result<Arc<Relays>> {
+        let trusted = TlsClient::new(ca);
+        trusted.check()?;
         let mut random = [0; 4];
         let _ = getrandom::fill(&mut random);
-        Arc::new(Relays {
+        Ok(Arc::new(Relays {
             own: ServerId::new(random),
+            trusted,
             next_id: AtomicU64::new(1),
             lists: Mutex::default(),
             ended: Signal::default(),
-        })
+        }))
     }
 
     /// Begins the pushes and pulls of the configuration.

@@ -73,6 +73,11 @@ impl Fragment {
         self.samples.len()
     }
 
+    /// The samples that wait.
+    pub(super) fn samples(&self) -> impl Iterator<Item = Sample> + '_ {
+        self.samples.iter().copied()
+    }
+
     pub(super) fn next(&mut self) -> Option<Sample> {
         self.samples.pop_front()
     }

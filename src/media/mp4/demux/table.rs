@@ -7,6 +7,7 @@
 //! ```
 
 use super::Sample;
+use super::summary::Totals;
 use crate::media::mp4::boxes_read::find;
 use crate::media::mp4::fields::Fields;
 
@@ -21,6 +22,7 @@ pub(super) struct Table {
     /// The number of the next sample, from 1 on.
     number: u32,
     decode_time: i64,
+    totals: Totals,
 }
 
 /// The entries of a box, and the position of the next one.
@@ -80,6 +82,14 @@ impl Table {
             None => (list(b"co64")?, true),
         };
         let keyframes = list(b"stss");
+        let totals = Totals {
+            samples: count.into(),
+            bytes: match all {
+                0 => lengths.numbers().map(u64::from).sum(),
+                len => u64::from(count) * u64::from(len),
+            },
+            ticks: durations.ticks(),
+        };
         let mut chunks = Chunks {
             offsets,
             has_64_bits,
@@ -103,7 +113,13 @@ impl Table {
             keyframes: keyframes.filter(|_| is_video),
             number: 1,
             decode_time: 0,
+            totals,
         })
+    }
+
+    /// All samples.
+    pub(super) fn totals(&self) -> Totals {
+        self.totals
     }
 
     /// Returns the next sample; `None` at the end of the tables, or where they are damaged.
@@ -147,6 +163,22 @@ impl List {
         let number = self.peek()?;
         self.at += 4;
         Some(number)
+    }
+
+    /// The numbers that are left.
+    fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        rest.chunks_exact(4).filter_map(|four| Fields(four).u32())
+    }
+
+    /// The sum of all durations.
+    fn ticks(&self) -> u64 {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let ticks = rest.chunks_exact(8).filter_map(|run| {
+            let mut f = Fields(run);
+            Some(u64::from(f.u32()?) * u64::from(f.u32()?))
+        });
+        ticks.fold(0, u64::saturating_add)
     }
 
     fn pop_u64(&mut self) -> Option<u64> {

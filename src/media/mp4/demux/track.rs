@@ -1,8 +1,9 @@
 //! The tracks of a file.
 
 use super::Sample;
-use super::codec::TrackCodec;
+use super::codec::{TrackCodec, entry_numbers};
 use super::fragment::{Defaults, Fragment};
+use super::summary::Totals;
 use super::table::Table;
 use crate::media::codec::FourCc;
 use crate::media::mp4::boxes_read::{find, next_box};
@@ -22,6 +23,8 @@ const MAX_TRACKS: usize = 32;
 pub(super) struct Track {
     id: u32,
     pub(super) codec: TrackCodec,
+    /// Width and height, or channels and sample rate; 0 if they aren't known.
+    pub(super) numbers: [u16; 2],
     /// The ticks per second; above 0.
     pub(super) timescale: u32,
     /// The time before the first frame, in ms; negative if frames before the presentation are cut off.
@@ -43,6 +46,8 @@ pub(super) struct Tracks {
     video: Option<Track>,
     audio: Option<Track>,
     is_fragmented: bool,
+    /// The codecs of tracks that FLV can't carry.
+    others: Vec<FourCc>,
 }
 
 impl Tracks {
@@ -56,8 +61,8 @@ impl Tracks {
             video: None,
             audio: None,
             is_fragmented: mvex.is_some(),
+            others: Vec::new(),
         };
-        let mut others: Vec<FourCc> = Vec::new();
         let mut f = Fields(body);
         let mut count = 0;
         while let Some((name, _, body)) = next_box(&mut f) {
@@ -74,20 +79,15 @@ impl Tracks {
                     place.get_or_insert(track);
                 }
                 Ok(None) => {}
-                Err(codec) => others.push(codec),
+                Err(codec) => tracks.others.push(codec),
             }
         }
         if tracks.video.is_none() && tracks.audio.is_none() {
-            let names: Vec<String> = others
-                .iter()
-                .map(|name| name.escape_ascii().to_string())
-                .collect();
-            return Err(Error::unsupported(match names.is_empty() {
-                true => "no video or audio track".to_owned(),
-                false => format!(
-                    "no track that FLV can carry: the file has {}, expected H.264, HEVC, AV1, VP8, VP9, \
-                     AAC, MP3, Opus, FLAC or AC-3",
-                    names.join(", ")
+            return Err(Error::unsupported(match tracks.others() {
+                None => "no video or audio track".to_owned(),
+                Some(names) => format!(
+                    "no track that FLV can carry: the file has {names}, expected H.264, HEVC, AV1, VP8, \
+                     VP9, AAC, MP3, Opus, FLAC or AC-3"
                 ),
             }));
         }
@@ -97,6 +97,15 @@ impl Tracks {
     /// Whether the frames are in fragments.
     pub(super) fn is_fragmented(&self) -> bool {
         self.is_fragmented
+    }
+
+    /// The names of the codecs that FLV can't carry, if there are any.
+    pub(super) fn others(&self) -> Option<String> {
+        let names = self
+            .others
+            .iter()
+            .map(|name| name.escape_ascii().to_string());
+        Some(names.collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty())
     }
 
     pub(super) fn of(&mut self, medium: Medium) -> Option<&mut Track> {
@@ -192,6 +201,7 @@ impl Track {
         Ok(Some(Track {
             id: parts.id,
             codec,
+            numbers: entry_numbers(stsd, is_video).unwrap_or_default(),
             timescale: parts.timescale,
             delay_ms,
             samples,
@@ -204,6 +214,16 @@ impl Track {
     pub(super) fn first_time(&mut self) -> Option<i64> {
         let sample = self.peek()?;
         Some(self.ms(sample.decode_time))
+    }
+
+    /// What is known of its frames: of all, or of those in fragments that were read.
+    pub(super) fn totals(&self) -> Totals {
+        match &self.samples {
+            Samples::Table(table) => table.totals(),
+            Samples::Fragment(fragment) => {
+                Totals::of(self.next.into_iter().chain(fragment.samples()))
+            }
+        }
     }
 
     fn peek(&mut self) -> Option<Sample> {
