@@ -182,7 +182,7 @@ impl Options {
 
     fn command(&self, more: &[String]) -> Vec<String> {
         let limits = "--rtmp {address} --http {http_address} --log warn --max-connections 1024 \
-                      --max-per-address 1024 --max-connect-rate 100000";
+                      --max-per-address 1024 --max-connect-rate 100000 --memory 256M";
         let mut command = vec![self.program.clone()];
         command.extend(limits.split_whitespace().map(str::to_owned));
         command.extend_from_slice(more);

@@ -9,7 +9,6 @@ use crate::config::{Config, Pull, Push};
 use crate::live::Millis;
 use crate::live::stream::Stream;
 use crate::relay::report::RelayReport;
-#[cfg(feature = "http")]
 use crate::rtmp::stream_key::StreamKey;
 
 pub(super) struct Relays;
@@ -45,6 +44,8 @@ impl Relays {
     pub(super) fn fetch(&self, _: &Shared, _: &StreamKey) -> Option<Arc<Stream>> {
         None
     }
+
+    pub(super) fn look_for_viewers(&self, _: &StreamKey) {}
 
     pub(super) fn stop_push(&self, _: u64) -> bool {
         false

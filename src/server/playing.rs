@@ -67,6 +67,9 @@ impl Playing {
             stream.subscribe(request(id), now)?;
             Ok(Arc::clone(stream))
         });
+        if !stream.is_live() {
+            shared.relays.look_for_viewers(key);
+        }
         Playing {
             message_stream_id,
             stream,

@@ -254,6 +254,15 @@ impl Relays {
         None
     }
 
+    /// Lets a pull of this stream look at once whether somebody watches.
+    pub(in crate::server) fn look_for_viewers(&self, key: &StreamKey) {
+        let lists = lock(&self.lists);
+        let pulls = lists.pulled.iter();
+        pulls
+            .filter(|run| run.stream == key.as_str())
+            .for_each(|run| run.want(0));
+    }
+
     /// Ends a push; false if there is none with this number.
     pub(in crate::server) fn stop_push(&self, id: u64) -> bool {
         let lists = &mut *lock(&self.lists);
