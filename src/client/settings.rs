@@ -1,9 +1,10 @@
 //! What a program has said about its connection, as publishers and players keep it.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::target::LinkOptions;
+use crate::net::tls::TlsClient;
 use crate::rtmp::via::Via;
 use crate::url::Url;
 
@@ -22,7 +23,7 @@ pub(super) struct Settings {
     /// The name of the client, if it isn't that of brooklet.
     pub(super) flash_ver: Option<String>,
     pub(super) is_enhanced: bool,
-    pub(super) ca: Option<PathBuf>,
+    pub(super) tls: Arc<TlsClient>,
 }
 
 impl Settings {
@@ -32,7 +33,7 @@ impl Settings {
             timeout: TIMEOUT,
             flash_ver: None,
             is_enhanced: true,
-            ca: None,
+            tls: Arc::new(TlsClient::new(None)),
         }
     }
 
@@ -52,7 +53,7 @@ impl Settings {
             timeout: self.timeout,
             max_message: MAX_MESSAGE,
             is_enhanced: self.is_enhanced,
-            ca: self.ca.as_deref(),
+            tls: &self.tls,
             is_cancelled: &|| false,
         }
     }

@@ -1,11 +1,11 @@
 //! Where a client connects to, and how: the URL, which redirects and logins may change.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::error::{ClientError, ClientErrorKind, words};
 use crate::net::dial::dial;
 use crate::net::socket::Socket;
+use crate::net::tls::TlsClient;
 use crate::rtmp::authmod::{RANDOM_LEN, Reply};
 use crate::rtmp::client_session::{ConnectOptions, Refusal, RefusalKind};
 use crate::url::Url;
@@ -30,9 +30,8 @@ pub(crate) struct LinkOptions<'a> {
     /// Whether all codecs of Enhanced RTMP are announced. If the server then refuses connect, the client
     /// tries again without.
     pub(crate) is_enhanced: bool,
-    /// A PEM file of certificates that are trusted besides those of the system.
-    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
-    pub(crate) ca: Option<&'a Path>,
+    /// The servers that are trusted.
+    pub(crate) tls: &'a TlsClient,
     /// Looked at before each step and once a second.
     pub(crate) is_cancelled: &'a dyn Fn() -> bool,
 }
@@ -83,34 +82,15 @@ impl<'a> Target<'a> {
     /// Connects a socket, inside of TLS if the URL says so.
     pub(super) fn dial(&self) -> Result<Socket, ClientError> {
         let (host, port) = (self.url.host(), self.url.port());
-        if self.url.scheme().is_tls() && cfg!(not(feature = "tls")) {
-            let text =
-                "this build is without TLS: build it with --features tls, or let stunnel do it";
-            return Err(ClientError::new(ClientErrorKind::BadUrl, text));
-        }
         let socket = dial(host, port, self.deadline, self.options.is_cancelled)?;
-        if self.url.scheme().is_tls() {
-            self.secure(socket)
-        } else {
-            Ok(socket)
+        if !self.url.scheme().is_tls() {
+            return Ok(socket);
         }
-    }
-
-    #[cfg(feature = "tls")]
-    fn secure(&self, socket: Socket) -> Result<Socket, ClientError> {
-        use crate::net::tls::TlsClient;
-
-        let secured = TlsClient::new(self.options.ca)
-            .and_then(|client| socket.connect_tls(&client, self.url.host(), self.url.pin()));
+        let secured = socket.connect_tls(self.options.tls, host, self.url.pin());
         secured.map_err(|error| {
             let text = format!("{}: {error}", self.url.place());
             ClientError::new(ClientErrorKind::NoConnection, text)
         })
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn secure(&self, socket: Socket) -> Result<Socket, ClientError> {
-        Ok(socket)
     }
 
     /// The properties of connect.
@@ -163,7 +143,10 @@ impl<'a> Target<'a> {
             Failed::Refused(what, refusal) => match &refusal.kind {
                 RefusalKind::Redirect(to) => self.redirect(to),
                 RefusalKind::Login => self.log_in(&refusal),
-                RefusalKind::Other if self.is_enhanced && what == "connect" => {
+                // Some servers say "Rejected" to fields that they don't know.
+                RefusalKind::Other | RefusalKind::Denied
+                    if self.is_enhanced && what == "connect" =>
+                {
                     self.is_enhanced = false;
                     Ok(())
                 }

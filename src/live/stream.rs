@@ -262,6 +262,12 @@ impl Stream {
         subscriber.or_else(|| state.hls.viewer_after(id, now))
     }
 
+    /// The age of the oldest message that a subscriber hasn't got yet, in ms.
+    pub fn lag_of(&self, subscriber: u64, now: Millis) -> Millis {
+        let state = lock(&self.state);
+        state.audience.lag_of(subscriber, &state.log, now)
+    }
+
     /// Notes what is wrong with the recording of the stream, for its list of findings; `None` if it is
     /// fine, or has ended. Returns whether the trouble is of another kind than before, so that the
     /// recorder has to log it.

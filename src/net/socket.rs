@@ -90,7 +90,7 @@ impl Socket {
 
     /// The same inside of TLS, to a server of this name. With a pin, its certificate has to have this
     /// SHA-256. The handshake is done by the first reads and writes.
-    #[cfg(all(feature = "tls", feature = "relay"))]
+    #[cfg(feature = "relay")]
     pub(crate) fn connect_tls(
         self,
         client: &super::tls::TlsClient,

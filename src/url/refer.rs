@@ -17,7 +17,13 @@ impl Url {
     ///                      /edge?token=1        rtmp://a/edge?token=1/door
     ///                      rtmp://b/live/door   rtmp://b/live/door
     /// ```
+    ///
+    /// Fails if the reference is none, or this build can't connect there.
     pub fn refer(&self, reference: &str) -> Result<Url, UrlError> {
+        self.referred(reference).and_then(Url::usable)
+    }
+
+    fn referred(&self, reference: &str) -> Result<Url, UrlError> {
         if reference.is_empty() {
             return Ok(self.clone());
         }
@@ -101,7 +107,7 @@ mod tests {
     use super::*;
 
     fn referred(from: &str, to: &str) -> Result<(String, String, String), UrlError> {
-        let url = Url::parse(from).unwrap().refer(to)?;
+        let url = Url::parse(from).unwrap().referred(to)?;
         let shown = format!("{}://{}", url.scheme().name(), url.place());
         Ok((shown, url.app().to_owned(), url.name().to_owned()))
     }
@@ -176,13 +182,13 @@ mod tests {
             ("//b.example/z", "/z"),
             ("", "/live/door.flv?key=7"),
         ] {
-            assert_eq!(url.refer(to).unwrap().path(), expected);
+            assert_eq!(url.referred(to).unwrap().path(), expected);
         }
-        let error = url.refer("rtmp://b.example/live/door").unwrap_err();
+        let error = url.referred("rtmp://b.example/live/door").unwrap_err();
         assert_eq!(error, UrlError::UnknownScheme("rtmp".into()));
         let url = Url::parse("https://a.example/door.flv").unwrap();
-        assert_eq!(url.refer("b.flv").unwrap().path(), "/b.flv");
-        let error = url.refer("http://a.example/door.flv").unwrap_err();
+        assert_eq!(url.referred("b.flv").unwrap().path(), "/b.flv");
+        let error = url.referred("http://a.example/door.flv").unwrap_err();
         assert_eq!(error, UrlError::Unencrypted);
     }
 
@@ -190,13 +196,13 @@ mod tests {
     fn login_and_pin_stay() {
         let from = format!("rtmps://bob:pass@a/live/k#sha256={}", "ab".repeat(32));
         let url = Url::parse(&from).unwrap();
-        let other = url.refer("rtmps://b/live#sha256=00").unwrap();
+        let other = url.referred("rtmps://b/live#sha256=00").unwrap();
         assert_eq!(
             (other.user(), other.password()),
             (Some("bob"), Some("pass"))
         );
         assert_eq!(other.pin(), Some(&[0xAB; 32]));
-        let other = url.refer("rtmps://eve@b/live").unwrap();
+        let other = url.referred("rtmps://eve@b/live").unwrap();
         assert_eq!((other.user(), other.password()), (Some("eve"), None));
     }
 

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::media::quiet;
 use super::process::Program;
 use super::{SOON, TempDir, wait_until};
 
@@ -15,6 +16,9 @@ pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap()
 }
+
+/// The name of the file into which ffmpeg writes what it receives.
+const RECEIVED: &str = "received.flv";
 
 /// A running server. It ends when dropped.
 pub(crate) struct RtmpServer {
@@ -86,15 +90,26 @@ impl RtmpServer {
     }
 
     /// Starts ffmpeg as a server that writes what its only client publishes into a file.
-    pub(crate) fn ffmpeg_listening(ffmpeg: &Path) -> RtmpServer {
+    pub(crate) fn ffmpeg_receiving(ffmpeg: &str) -> RtmpServer {
+        RtmpServer::ffmpeg(ffmpeg, |command, url, dir| {
+            command.args(["-listen", "1", "-i", url, "-map", "0", "-c", "copy"]);
+            command.arg(dir.join(RECEIVED));
+        })
+    }
+
+    /// Starts ffmpeg as a server that sends a file in real time to its only client.
+    pub(crate) fn ffmpeg_sending(ffmpeg: &str, file: &Path) -> RtmpServer {
+        RtmpServer::ffmpeg(ffmpeg, |command, url, _| {
+            command.args(["-re", "-i"]).arg(file);
+            command.args(["-map", "0", "-c", "copy", "-f", "flv", "-listen", "1", url]);
+        })
+    }
+
+    fn ffmpeg(ffmpeg: &str, prepare: impl FnOnce(&mut Command, &str, &TempDir)) -> RtmpServer {
         let dir = TempDir::new();
         let address = free_address();
-        let mut command = Command::new(ffmpeg);
-        command.args(["-hide_banner", "-loglevel", "warning", "-listen", "1", "-i"]);
-        command.arg(format!("rtmp://{address}/live/door"));
-        command
-            .args(["-map", "0", "-c", "copy"])
-            .arg(dir.join("received.flv"));
+        let mut command = quiet(ffmpeg);
+        prepare(&mut command, &format!("rtmp://{address}/live/door"), &dir);
         // It serves one connection only, so that nothing may look whether it listens.
         let program = Program::start(&mut command);
         let server = RtmpServer {
@@ -106,9 +121,10 @@ impl RtmpServer {
         server
     }
 
-    /// The file into which [`ffmpeg_listening`](Self::ffmpeg_listening) writes.
-    pub(crate) fn received(&self) -> PathBuf {
-        self.dir.join("received.flv")
+    /// The file into which ffmpeg has [written](Self::ffmpeg_receiving), once its client is gone.
+    pub(crate) fn received(&mut self) -> PathBuf {
+        self.program.wait(SOON);
+        self.dir.join(RECEIVED)
     }
 
     fn start(name: &str, mut command: Command, address: SocketAddr, dir: TempDir) -> RtmpServer {

@@ -3,6 +3,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[cfg(feature = "http")]
+mod api;
 mod client;
 mod hostile;
 mod http_flv;

@@ -10,7 +10,8 @@ use crate::common::client::{AVC_HEADER, server};
 use crate::common::{SOON, wait_until};
 use crate::hostile::{FakeServer, read_on, send, shake_hands};
 
-/// A server that accepts a publish or play of message stream 1, and then sends its client to `target`.
+/// A server that accepts a publish or play of message stream 1, and then sends its client to `target`: a
+/// publisher once its first frame has come.
 fn leaving(target: &Server, is_played: bool) -> FakeServer {
     let to = format!("rtmp://{}/live", target.rtmp_addresses()[0]);
     FakeServer::start(move |mut stream, _| {
@@ -32,6 +33,10 @@ fn leaving(target: &Server, is_played: bool) -> FakeServer {
             "NetStream.Publish.Start"
         };
         send(&mut stream, "onStatus", 0.0, vec![object(status(start))]);
+        if !is_played {
+            // A publisher that was asked before this would take its first keyframe elsewhere.
+            wait_for(&mut stream, frame(0, true).payload());
+        }
         let mut request = status("NetConnection.Connect.ReconnectRequest");
         request.push(("tcUrl", text(&to)));
         send(&mut stream, "onStatus", 0.0, vec![object(request)]);

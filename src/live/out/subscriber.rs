@@ -267,6 +267,12 @@ impl Subscriber {
         }
     }
 
+    /// Whether somebody watches. A server to which the stream is pushed is no viewer: it has figures of
+    /// its own.
+    pub(in crate::live) fn is_viewer(&self) -> bool {
+        !self.receiver.framing.is_push()
+    }
+
     /// The messages and bytes sent so far.
     pub fn delivered(&self) -> Delivered {
         self.record.delivered

@@ -8,6 +8,7 @@ use std::time::Duration;
 use lexopt::Arg;
 
 use super::nearest::nearest_of;
+use super::tls::is_built;
 use super::{Request, parse_time};
 
 /// The URL and how to reach it.
@@ -156,6 +157,7 @@ fn parse_command(name: &str, arguments: Vec<OsString>) -> Result<Request, String
             (_, "user") => user = Some(secret(&mut parser, "--user")?),
             (_, "password") => password = Some(secret(&mut parser, "--password")?),
             (_, "tls-ca") => {
+                is_built().map_err(|build| format!("--tls-ca: expected {build}"))?;
                 let value = parser
                     .value()
                     .map_err(|_| "--tls-ca needs a file".to_owned())?;

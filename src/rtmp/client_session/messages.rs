@@ -53,14 +53,14 @@ impl<S: PayloadSource> ClientSession<S> {
     }
 
     /// Whether media on a message stream belong to the stream that is played. Some servers send media
-    /// before the status of the play.
+    /// before the status of the play, and some on message stream 0: Node-Media-Server 4 and ffmpeg.
     fn is_played(&self, message_stream_id: u32) -> bool {
         let is_playing = match &self.phase {
             Phase::Playing(_) => true,
             Phase::Requested { request, .. } => matches!(request, super::Request::Play(_)),
             _ => false,
         };
-        is_playing && self.message_stream_id == Some(message_stream_id)
+        is_playing && [Some(0), self.message_stream_id].contains(&Some(message_stream_id))
     }
 
     fn played_message<'a>(

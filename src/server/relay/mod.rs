@@ -14,6 +14,7 @@ mod push;
 mod run;
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ use crate::config::{Config, Pull, Push};
 use crate::live::signal::Signal;
 use crate::live::stream::Stream;
 use crate::live::{Millis, lock};
+use crate::net::tls::TlsClient;
 use crate::relay::report::RelayReport;
 use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::via::{ServerId, Via};
@@ -42,6 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(in crate::server) struct Relays {
     /// The name of this server for servers on the way of a stream.
     pub(in crate::server) own: ServerId,
+    /// The servers that are trusted.
+    trusted: TlsClient,
     next_id: AtomicU64,
     lists: Mutex<Lists>,
     /// Notified when a thread ends.
@@ -50,23 +54,34 @@ pub(in crate::server) struct Relays {
 
 #[derive(Default)]
 struct Lists {
-    pushes: Vec<(u64, Push)>,
+    pushes: Vec<Wanted>,
     pulls: Vec<(u64, Pull)>,
     /// The pushes of streams, each with its thread.
     pushed: Vec<(Arc<Stream>, Arc<Run>)>,
     pulled: Vec<Arc<Run>>,
 }
 
+struct Wanted {
+    id: u64,
+    push: Push,
+    /// Since when none of its streams is pushed, unless one is.
+    waits_since: Millis,
+}
+
 impl Relays {
-    pub(in crate::server) fn new() -> Arc<Relays> {
+    /// No pushes and pulls yet. They will trust the certificates in a file, besides those of the system.
+    pub(in crate::server) fn new(ca: Option<PathBuf>) -> io::Result<Arc<Relays>> {
+        let trusted = TlsClient::new(ca);
+        trusted.check()?;
         let mut random = [0; 4];
         let _ = getrandom::fill(&mut random);
-        Arc::new(Relays {
+        Ok(Arc::new(Relays {
             own: ServerId::new(random),
+            trusted,
             next_id: AtomicU64::new(1),
             lists: Mutex::default(),
             ended: Signal::default(),
-        })
+        }))
     }
 
     /// Begins the pushes and pulls of the configuration.
@@ -75,11 +90,17 @@ impl Relays {
         shared: &Arc<Shared>,
         config: &Config,
     ) -> io::Result<()> {
-        for push in &config.pushes {
-            self.push(shared, push.clone());
-        }
-        let mut pulls = config.pulls.iter();
-        pulls.try_for_each(|pull| self.pull(shared, pull.clone()).map(drop))
+        let pushes = config.pushes.iter();
+        let pushes = pushes.map(|push| self.push(shared, push.clone()));
+        let pulls = config.pulls.iter();
+        let pulls = pulls.map(|pull| self.pull(shared, pull.clone()));
+        pushes.chain(pulls).try_for_each(|begun| match begun {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                log::warn!("a push or pull is wanted twice: {error}");
+                Ok(())
+            }
+            begun => begun.map(drop),
+        })
     }
 
     /// Why a client that names these servers in its `flashVer` is refused.
@@ -105,7 +126,7 @@ impl Relays {
     ) {
         let mut lists = lock(&self.lists);
         let Lists { pushes, pushed, .. } = &mut *lists;
-        for (id, push) in pushes.iter() {
+        for Wanted { id, push, .. } in pushes.iter() {
             let Some(target) = push.target(stream.key()) else {
                 continue;
             };
@@ -121,7 +142,7 @@ impl Relays {
             let (relays, shared) = (Arc::clone(self), Arc::clone(shared));
             let (stream, own) = (Arc::clone(stream), Arc::clone(&run));
             let thread = move || {
-                let _listed = Listed(&relays, &own);
+                let _listed = Listed(&relays, &shared, &own);
                 push::run(&shared, &stream, &own);
             };
             if let Err(error) = thread::spawn("push", STACK_LEN, Box::new(thread)) {
@@ -131,26 +152,50 @@ impl Relays {
         }
     }
 
-    /// Begins a push. Returns its number; `None` if there are too many.
+    /// Begins a push. Returns its number. The same one twice would take the stream's key from itself, in
+    /// turns.
     pub(in crate::server) fn push(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
         push: Push,
-    ) -> Option<u64> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+    ) -> io::Result<u64> {
+        let id;
         {
             let pushes = &mut lock(&self.lists).pushes;
-            if pushes.len() >= MOST {
-                return None;
-            }
+            let known = pushes.iter().map(|wanted| (wanted.id, &wanted.push));
+            id = self.new_id("push", known, &push)?;
             log::info!("push {id}: {push}");
-            pushes.push((id, push));
+            pushes.push(Wanted {
+                id,
+                push,
+                waits_since: shared.now(),
+            });
         }
         let streams = shared.table.streams().into_iter();
         for stream in streams.filter(|stream| stream.was_published()) {
             self.published(shared, &stream);
         }
-        Some(id)
+        Ok(id)
+    }
+
+    /// The number of something new; an error if it is there already, or if there are too many.
+    fn new_id<'a, T: PartialEq + 'a>(
+        &self,
+        name: &str,
+        known: impl ExactSizeIterator<Item = (u64, &'a T)>,
+        new: &T,
+    ) -> io::Result<u64> {
+        if known.len() >= MOST {
+            let why = format!("there are {MOST} of them already");
+            return Err(io::Error::other(why));
+        }
+        for (id, what) in known {
+            if what == new {
+                let why = format!("{name} {id} does that already");
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+            }
+        }
+        Ok(self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Begins a pull. Returns its number.
@@ -159,11 +204,12 @@ impl Relays {
         shared: &Arc<Shared>,
         pull: Pull,
     ) -> io::Result<u64> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let mut lists = lock(&self.lists);
-        if lists.pulls.len() >= MOST || shared.is_stopping() {
-            return Err(io::Error::other("too many pulls"));
+        if shared.is_stopping() {
+            return Err(io::Error::other("the server ends"));
         }
+        let known = lists.pulls.iter().map(|(id, pull)| (*id, pull));
+        let id = self.new_id("pull", known, &pull)?;
         log::info!("pull {id}: {pull}");
         let stream = pull.stream.as_str();
         let run = Run::new(id, stream, pull.source.clone(), pull.is_on_demand);
@@ -172,7 +218,7 @@ impl Relays {
         lists.pulled.push(Arc::clone(&run));
         let (relays, shared) = (Arc::clone(self), Arc::clone(shared));
         let thread = move || {
-            let _listed = Listed(&relays, &run);
+            let _listed = Listed(&relays, &shared, &run);
             pull::run(&shared, &pull, &run);
         };
         let spawned = thread::spawn("pull", STACK_LEN, Box::new(thread));
@@ -212,7 +258,7 @@ impl Relays {
     pub(in crate::server) fn stop_push(&self, id: u64) -> bool {
         let lists = &mut *lock(&self.lists);
         let before = lists.pushes.len();
-        lists.pushes.retain(|(other, _)| *other != id);
+        lists.pushes.retain(|wanted| wanted.id != id);
         let runs = lists.pushed.iter().filter(|(_, run)| run.id == id);
         runs.for_each(|(_, run)| run.stop());
         lists.pushes.len() < before
@@ -233,7 +279,8 @@ impl Relays {
     pub(in crate::server) fn pushes(&self, now: Millis) -> Vec<RelayReport> {
         let lists = lock(&self.lists);
         let mut reports = Vec::new();
-        for (id, push) in &lists.pushes {
+        for wanted in &lists.pushes {
+            let Wanted { id, push, .. } = wanted;
             let of_push = lists.pushed.iter().filter(|(_, run)| run.id == *id);
             let before = reports.len();
             reports.extend(of_push.map(|(_, run)| run.report(now)));
@@ -242,6 +289,7 @@ impl Relays {
                     id: *id,
                     stream: push.streams.to_string(),
                     target: push.shown(),
+                    since: wanted.waits_since,
                     ..RelayReport::default()
                 });
             }
@@ -283,12 +331,14 @@ impl Relays {
 }
 
 /// An entry of the lists of threads, taken off when dropped, even after a panic.
-struct Listed<'a>(&'a Relays, &'a Arc<Run>);
+struct Listed<'a>(&'a Relays, &'a Shared, &'a Arc<Run>);
 
 impl Drop for Listed<'_> {
     fn drop(&mut self) {
-        let Listed(relays, own) = self;
+        let Listed(relays, shared, own) = self;
         let mut lists = lock(&relays.lists);
+        let wanted = lists.pushes.iter_mut().filter(|push| push.id == own.id);
+        wanted.for_each(|push| push.waits_since = shared.now());
         lists.pushed.retain(|(_, other)| !Arc::ptr_eq(other, own));
         lists.pulled.retain(|other| !Arc::ptr_eq(other, own));
         relays.ended.notify();

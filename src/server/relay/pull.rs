@@ -155,7 +155,7 @@ impl Puller<'_> {
             timeout: CONNECT_TIMEOUT,
             max_message: shared.config.max_message,
             is_enhanced: true,
-            ca: shared.config.tls.ca.as_deref(),
+            tls: &shared.relays.trusted,
             is_cancelled: &|| self.is_over(),
         };
         let source = match url.scheme().is_rtmp() {

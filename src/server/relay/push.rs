@@ -165,7 +165,7 @@ impl Push<'_> {
                 timeout: CONNECT_TIMEOUT,
                 max_message: MAX_MESSAGE,
                 is_enhanced: self.is_enhanced(),
-                ca: shared.config.tls.ca.as_deref(),
+                tls: &shared.relays.trusted,
                 is_cancelled: &|| self.is_over(),
             },
         );
@@ -299,9 +299,10 @@ impl Push<'_> {
             _ if self.is_over() => End::Done,
             end => End::Failed(Failure::Lost, end.to_string()),
         })?;
-        let viewer = self.stream.viewer_after(connection.subscriber - 1, now);
-        let lag = viewer.map_or(0, |viewer| viewer.lag);
-        let lag = if has_unsent { lag } else { 0 };
+        let lag = match has_unsent {
+            true => self.stream.lag_of(connection.subscriber, now),
+            false => 0,
+        };
         self.run.note(bytes, skips.into(), lag, now);
         let pace = watch.look(bytes, has_unsent, now);
         let is_away = !has_unsent && !self.stream.is_live();

@@ -94,10 +94,10 @@ fn a_request_to_reconnect_leaves_the_session_as_it_is() {
 }
 
 #[test]
-fn media_on_other_message_streams_are_dropped() {
+fn media_come_on_the_own_message_stream_or_on_that_of_the_connection() {
     let mut server = Server::requested(|session| session.play("door"));
     server.status("status", "NetStream.Play.Start");
-    for (id, count) in [(0, 0), (1, 1), (2, 0)] {
+    for (id, count) in [(0, 1), (1, 1), (2, 0)] {
         let header = MessageHeader {
             chunk_stream_id: 6,
             timestamp: 0,
