@@ -106,12 +106,7 @@ impl Opt {
 
     fn set_secret(&self, origin: &str, settings: &mut Settings, text: &str) -> Result<(), String> {
         (self.set)(settings, text).map_err(|expected| {
-            // Some say themselves what they found.
-            let word = match expected.contains("expected ") {
-                true => "",
-                false => "expected ",
-            };
-            format!("invalid value for {origin} (not shown): {word}{expected}")
+            format!("invalid value for {origin} (not shown): expected {expected}")
         })
     }
 
