@@ -72,6 +72,10 @@ impl FlvFile {
             properties: None,
         };
         file.put(&flv::file_header(true, true))?;
+        if is_pipe {
+            // A program behind it may wait for this before it looks at anything else.
+            file.done(|out| out.flush())?;
+        }
         Ok(file)
     }
 

@@ -154,7 +154,7 @@ impl Relays {
         let publisher = publisher.and_then(|(id, _)| shared.connections.report_of(id));
         let via = publisher.map(|publisher| Via::parse(&publisher.client));
         let via = via.unwrap_or_default();
-        via.flash_ver(env!("CARGO_PKG_VERSION"), Some(self.own))
+        via.flash_ver(true, env!("CARGO_PKG_VERSION"), Some(self.own))
     }
 
     /// Pushes a stream that was just published wherever that is wanted.

@@ -15,7 +15,7 @@ use super::Run;
 use crate::allowance::Allowance;
 use crate::client::flv_link::FlvLink;
 use crate::client::link::Link;
-use crate::client::target::{LinkOptions, redirected};
+use crate::client::target::LinkOptions;
 use crate::client::{ClientError, ClientErrorKind};
 use crate::config::Pull;
 use crate::live::arena::Block;
@@ -471,7 +471,7 @@ fn failed(error: &ClientError) -> End {
 
 /// The server at `url` sends its client to another URL, or to the same one.
 fn elsewhere(url: &Url, to: &str) -> End {
-    match redirected(url, to) {
+    match url.refer(to) {
         Ok(to) => End::Reconnect(Box::new(to)),
         Err(error) => {
             let why = format!("{} redirects: {error}", url.place());

@@ -468,7 +468,7 @@ fn failed(error: &ClientError) -> End {
 
 /// The server at `url` sends its client to another URL, or to the same one.
 fn elsewhere(url: &Url, to: Option<&str>) -> End {
-    match crate::client::target::redirected(url, to.unwrap_or_default()) {
+    match url.refer(to.unwrap_or_default()) {
         Ok(to) if to.scheme() == url.scheme() => End::Reconnect(Box::new(to)),
         _ => {
             let why = format!("{} redirects to a URL that can't be used", url.place());
