@@ -282,7 +282,7 @@ impl Relays {
         }
     }
 
-    /// Waits for a stream that is pulled on demand, for a viewer that can't wait in the stream: one of HLS.
+    /// Waits for a stream that is pulled on demand, for a viewer over HTTP, whose answer depends on it.
     /// Returns `None` at once if there is no such pull, or if the stream isn't live in time.
     #[cfg(feature = "http")]
     pub(in crate::server) fn fetch(&self, shared: &Shared, key: &StreamKey) -> Option<Arc<Stream>> {
