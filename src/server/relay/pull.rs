@@ -6,6 +6,8 @@
 //!    +---- nobody watches, or failed and waited, while the stream is awaited <----+
 //! ```
 
+mod end;
+
 use std::fmt;
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -13,10 +15,10 @@ use std::time::Duration;
 
 use super::Run;
 use crate::allowance::Allowance;
+use crate::client::ClientError;
 use crate::client::flv_link::FlvLink;
 use crate::client::link::Link;
 use crate::client::target::LinkOptions;
-use crate::client::{ClientError, ClientErrorKind};
 use crate::config::Pull;
 use crate::live::arena::Block;
 use crate::live::out::sink::Sink;
@@ -37,6 +39,7 @@ use crate::server::Shared;
 use crate::server::relay::local::Local;
 use crate::server::rtmp_conn::SPARE_BLOCKS;
 use crate::url::Url;
+use end::{End, elsewhere, failed, lost};
 
 /// The time for everything from the first packet to the accepted play.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,19 +55,6 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// The length of the buffer that has to do while the arena has no block.
 const SMALL_BUFFER_LEN: usize = 2048;
-
-/// Why a connection, or the attempt to make one, is over.
-enum End {
-    /// The pull was stopped.
-    Done,
-    /// Nobody watches any more.
-    Unwatched,
-    /// Somebody else publishes the stream.
-    Superseded,
-    Failed(Failure, String),
-    /// The server wants its client elsewhere, or anew.
-    Reconnect(Box<Url>),
-}
 
 /// A connection to the source.
 // One of them per pull, for its whole life.
@@ -454,42 +444,6 @@ impl Source {
 fn send(link: &mut Link<Assembly>) -> Result<(), End> {
     let sent = link.send_output("the pull");
     sent.map_err(|error| lost(&error))
-}
-
-fn lost(error: &ClientError) -> End {
-    End::Failed(Failure::Lost, error.to_string())
-}
-
-fn failed(error: &ClientError) -> End {
-    let failure = match error.kind() {
-        ClientErrorKind::Cancelled => return End::Done,
-        ClientErrorKind::Denied => Failure::Rejected,
-        _ => Failure::Lost,
-    };
-    End::Failed(failure, error.to_string())
-}
-
-/// The server at `url` sends its client to another URL, or to the same one.
-fn elsewhere(url: &Url, to: &str) -> End {
-    match url.refer(to) {
-        Ok(to) => End::Reconnect(Box::new(to)),
-        Err(error) => {
-            let why = format!("{} redirects: {error}", url.place());
-            End::Failed(Failure::Lost, why)
-        }
-    }
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            End::Done => "the pull is over",
-            End::Unwatched => "nobody watches",
-            End::Superseded => "somebody else publishes it",
-            End::Failed(_, why) => why,
-            End::Reconnect(_) => "its source wants another connection",
-        })
-    }
 }
 
 impl fmt::Display for Puller<'_> {
