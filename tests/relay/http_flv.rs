@@ -9,8 +9,8 @@ use brooklet::config::parse_pull;
 use brooklet::media::flv::{TagHeader, file_header};
 use brooklet::{Config, Medium, RelayState, StreamMessage};
 
-use crate::common::SOON;
 use crate::common::client::{AVC_HEADER, server};
+use crate::common::{SOON, wait_until};
 use crate::hostile::FakeServer;
 
 /// The path of a camera's stream, in Reolink's form.
@@ -199,7 +199,9 @@ fn a_camera_is_pulled_in_each_form() {
         let report = &edge.streams()[0].report;
         let codec = report.video.info.as_ref().map(|info| info.codec_name());
         assert_eq!(codec.as_deref(), Some(form.codec));
-        assert_eq!(edge.pulls()[0].state, RelayState::Live);
+        wait_until("the pull is live", SOON, || {
+            edge.pulls()[0].state == RelayState::Live
+        });
         assert!(!format!("{:?}", edge.pulls()).contains("s3cret"));
     }
 }
