@@ -11,6 +11,8 @@
 mod refer;
 mod secrets;
 
+pub use secrets::without_urls;
+
 use std::fmt;
 
 /// The longest URL that is accepted, in bytes.

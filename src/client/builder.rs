@@ -47,7 +47,7 @@ impl Client {
 
     /// Introduces the client with another name than brooklet's own, as `flashVer`.
     pub fn name(mut self, name: &str) -> Client {
-        self.0.flash_ver = name.to_owned();
+        self.0.flash_ver = Some(name.to_owned());
         self
     }
 
@@ -78,12 +78,12 @@ impl Client {
             );
             return Err(ClientError::new(ClientErrorKind::BadUrl, text));
         }
-        Publisher::open(self.0)
+        Publisher::open(self.0.named(true))
     }
 
     /// Connects and plays. Returns when the server has accepted that, which may be long before the stream
     /// is live.
     pub fn play(self) -> Result<Player, ClientError> {
-        Player::open(self.0)
+        Player::open(self.0.named(false))
     }
 }

@@ -20,7 +20,8 @@ const MAX_MESSAGE: u32 = 16 << 20;
 pub(super) struct Settings {
     pub(super) url: Url,
     pub(super) timeout: Duration,
-    pub(super) flash_ver: String,
+    /// The name of the client, if it isn't that of brooklet.
+    pub(super) flash_ver: Option<String>,
     pub(super) is_enhanced: bool,
     pub(super) tls: Arc<TlsClient>,
 }
@@ -30,17 +31,25 @@ impl Settings {
         Settings {
             url,
             timeout: TIMEOUT,
-            flash_ver: Via::default().flash_ver(env!("CARGO_PKG_VERSION"), None),
+            flash_ver: None,
             is_enhanced: true,
             tls: Arc::new(TlsClient::new(None)),
         }
+    }
+
+    /// With a name for those who didn't give one.
+    pub(super) fn named(mut self, is_publisher: bool) -> Settings {
+        self.flash_ver.get_or_insert_with(|| {
+            Via::default().flash_ver(is_publisher, env!("CARGO_PKG_VERSION"), None)
+        });
+        self
     }
 
     /// The options of a connection to `url`.
     pub(super) fn options<'a>(&'a self, url: &'a Url) -> LinkOptions<'a> {
         LinkOptions {
             url,
-            flash_ver: &self.flash_ver,
+            flash_ver: self.flash_ver.as_deref().unwrap_or_default(),
             timeout: self.timeout,
             max_message: MAX_MESSAGE,
             is_enhanced: self.is_enhanced,

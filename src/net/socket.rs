@@ -114,6 +114,19 @@ impl Socket {
         Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
+    /// The number of bytes that the peer's system has acknowledged, and the number of those that it
+    /// hasn't; `None` if this system doesn't tell.
+    #[cfg(feature = "relay")]
+    pub(crate) fn acknowledged(&self) -> Option<[u64; 2]> {
+        #[cfg(target_os = "linux")]
+        return super::acknowledged::ask(
+            self.stream.local_addr().ok()?,
+            self.stream.peer_addr().ok()?,
+        );
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
     /// Whether the peer speaks TLS.
     pub(crate) fn is_tls(&self) -> bool {
         self.tls.is_some()

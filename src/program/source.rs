@@ -11,6 +11,7 @@ use brooklet::media::flv_reader::{FlvPart, FlvReader};
 use brooklet::media::mp4::demux::{Demuxer, ReadAt, TrackSummary, is_mp4};
 use brooklet::media::{Error, Medium};
 use brooklet::rtmp::file_metadata::FileProperties;
+use brooklet::url::without_urls;
 
 use super::logger;
 
@@ -75,7 +76,7 @@ impl Source {
         if path.as_os_str() == "-" {
             return Source::from_pipe("standard input", Box::new(io::stdin()));
         }
-        let name = path.display().to_string();
+        let name = without_urls(&path.display().to_string());
         let io = |error| format!("cannot read {name}: {error}");
         let file = File::open(path).map_err(io)?;
         if file

@@ -10,6 +10,7 @@ use crate::live::Millis;
 use crate::live::stream::Stream;
 use crate::relay::report::RelayReport;
 use crate::rtmp::stream_key::StreamKey;
+use crate::server::client::Action;
 
 pub(super) struct Relays;
 
@@ -30,6 +31,16 @@ impl Relays {
         Ok(())
     }
 
+    pub(super) fn check_stream(
+        &self,
+        _: &Shared,
+        _: &str,
+        _: Action,
+        _: &StreamKey,
+    ) -> Result<(), &'static str> {
+        Ok(())
+    }
+
     pub(super) fn published(self: &Arc<Self>, _: &Arc<Shared>, _: &Arc<Stream>) {}
 
     pub(super) fn push(self: &Arc<Self>, _: &Arc<Shared>, _: Push) -> io::Result<u64> {
@@ -40,12 +51,12 @@ impl Relays {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    pub(super) fn watched(&self, _: &StreamKey) {}
+
     #[cfg(feature = "http")]
     pub(super) fn fetch(&self, _: &Shared, _: &StreamKey) -> Option<Arc<Stream>> {
         None
     }
-
-    pub(super) fn look_for_viewers(&self, _: &StreamKey) {}
 
     pub(super) fn stop_push(&self, _: u64) -> bool {
         false

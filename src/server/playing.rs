@@ -67,9 +67,7 @@ impl Playing {
             stream.subscribe(request(id), now)?;
             Ok(Arc::clone(stream))
         });
-        if !stream.is_live() {
-            shared.relays.look_for_viewers(key);
-        }
+        shared.relays.watched(key);
         Playing {
             message_stream_id,
             stream,

@@ -90,7 +90,7 @@ impl Source {
     /// Publishes it in real time.
     pub(crate) fn publish(&self, server: &Brooklet) -> Program {
         let url = server.url(self.pair.name);
-        media::publish_with(&ffmpeg9(), &self.file, &[], &url)
+        media::publish_with(&media::ffmpeg9(), &self.file, &[], &url)
     }
 
     /// The recorded files, in order.

@@ -123,7 +123,12 @@ pub(crate) fn chunk_reader() -> ChunkReader<Heap> {
 }
 
 /// Answers connect with an error.
-fn refuse(stream: &mut TcpStream, code: &str, description: &str, redirect: Option<&str>) {
+pub(crate) fn refuse(
+    stream: &mut TcpStream,
+    code: &str,
+    description: &str,
+    redirect: Option<&str>,
+) {
     let mut info = vec![
         ("level", text("error")),
         ("code", text(code)),
@@ -284,11 +289,11 @@ fn a_server_that_redirects_to_what_is_no_stream() {
     for (to, says) in [
         (
             "ftp://x/y",
-            "redirects to \"ftp://x/y\": unknown scheme ftp://",
+            "redirects to \"ftp://x/***\": unknown scheme ftp://",
         ),
         (
             "http://127.0.0.1/live",
-            "redirects to \"http://127.0.0.1/live\": unknown scheme http://",
+            "redirects to \"http://127.0.0.1/***\": unknown scheme http://",
         ),
     ] {
         let server = FakeServer::start(move |mut stream, _| {

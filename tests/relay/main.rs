@@ -5,7 +5,10 @@ mod common;
 
 #[cfg(feature = "http")]
 mod api;
+#[cfg(feature = "cli")]
+mod black_hole;
 mod client;
+mod faults;
 mod hostile;
 mod http_flv;
 mod mp4_files;
@@ -14,3 +17,8 @@ mod programs;
 mod pull;
 mod push;
 mod reconnect;
+#[cfg(all(feature = "cli", feature = "http", feature = "record"))]
+mod secrets;
+mod tail;
+#[cfg(not(feature = "tls"))]
+mod without_tls;

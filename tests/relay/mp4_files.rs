@@ -18,7 +18,10 @@ use crate::common::process::run;
 /// Names, encoders, and options of the muxer.
 const FILES: &[(&str, &[&str])] = &[
     ("h264_aac.mp4", &["libx264", "aac"]),
-    ("faststart.mp4", &["libx264", "aac", "-movflags", "+faststart"]),
+    (
+        "faststart.mp4",
+        &["libx264", "aac", "-movflags", "+faststart"],
+    ),
     (
         "fragments.mp4",
         &[
@@ -34,7 +37,12 @@ const FILES: &[(&str, &[&str])] = &[
     ),
     (
         "each_frame.mp4",
-        &["libx264", "aac", "-movflags", "+frag_every_frame+empty_moov"],
+        &[
+            "libx264",
+            "aac",
+            "-movflags",
+            "+frag_every_frame+empty_moov",
+        ],
     ),
     (
         "negative.mp4",
@@ -69,10 +77,26 @@ struct Message {
     body: Vec<u8>,
 }
 
+impl Message {
+    fn is_of(&self, other: &Message) -> bool {
+        // ffmpeg clears `array_completeness` in the headers of HEVC (ISO/IEC 14496-15, 8.3.3.1).
+        let without_bit = |body: &[u8]| body.iter().map(|byte| byte & 0x7F).collect::<Vec<_>>();
+        let is_hevc_header = self.body.starts_with(&[1]) && self.time == 0;
+        // And leaves out what stands before the STREAMINFO of FLAC.
+        let body = self
+            .body
+            .strip_prefix(b"fLaC\x80\0\0\x22")
+            .unwrap_or(&self.body);
+        body == other.body || is_hevc_header && without_bit(&self.body) == without_bit(&other.body)
+    }
+}
+
 /// Adds a message to those of its medium, unless it is the end of a sequence.
 fn add(to: &mut [Vec<Message>; 2], medium: Medium, time: u32, payload: &[u8]) {
     let tag = Tag::parse(medium, payload).unwrap();
-    if !matches!(tag.kind, TagKind::SequenceHeader | TagKind::Frames) {
+    // ffmpeg writes headers of AC-3, with nothing in them.
+    let is_empty = tag.kind == TagKind::SequenceHeader && payload.len() == tag.body_offset;
+    if is_empty || !matches!(tag.kind, TagKind::SequenceHeader | TagKind::Frames) {
         return;
     }
     to[usize::from(medium == Medium::Video)].push(Message {
@@ -142,10 +166,14 @@ fn assert_equal(name: &str, path: &Path) {
         assert!(ours.len() > 50, "{name}: {medium}");
         for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
             let place = format!("{name}: {medium} {index} at {} ms", theirs.time);
-            assert!(ours.body == theirs.body, "{place}: other bytes");
+            assert!(ours.is_of(theirs), "{place}: other bytes");
             assert_eq!(ours.is_keyframe, theirs.is_keyframe, "{place}");
             // ffmpeg rounds to the nearest ms.
-            assert!((ours.time - theirs.time).abs() <= 1, "{place}: {}", ours.time);
+            assert!(
+                (ours.time - theirs.time).abs() <= 1,
+                "{place}: {}",
+                ours.time
+            );
             let shown = (ours.shown - theirs.shown).abs();
             assert!(shown <= 1, "{place}: shown at {}", ours.shown);
         }

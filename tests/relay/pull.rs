@@ -2,14 +2,14 @@
 
 use std::io::{Read, Write};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brooklet::client::{Client, Player, Publisher};
-use brooklet::config::parse_pull;
+use brooklet::config::{parse_pull, parse_push};
 use brooklet::{Config, RelayReport, RelayState, Server, StreamMessage};
 
 use crate::common::client::server;
-use crate::common::{SOON, wait_until};
+use crate::common::{SOON, all_the_while, wait_until};
 use crate::hostile::FakeServer;
 
 fn url(server: &Server, name: &str) -> String {
@@ -86,6 +86,21 @@ fn a_pull_publishes_what_its_source_sends() {
 }
 
 #[test]
+fn a_pull_is_not_live_before_its_source_is() {
+    let source = server(Config::default());
+    let edge = server(Config::default());
+    pull(&edge, &format!("live/copy={}", url(&source, "door")));
+    wait_until("the pull plays", SOON, || report(&edge).connections == 1);
+    // The source has said something of the play, but nothing of the stream.
+    all_the_while("nothing is live", Duration::from_millis(600), || {
+        report(&edge).state != RelayState::Live
+    });
+    let mut publisher = publish(&source, "door");
+    publisher.send(&frame(0, 500)).unwrap();
+    wait_for(&edge, RelayState::Live);
+}
+
+#[test]
 fn a_pull_on_demand_begins_with_the_first_viewer_and_ends_after_the_last() {
     let source = server(Config::default());
     let edge = server(Config::default());
@@ -100,9 +115,19 @@ fn a_pull_on_demand_begins_with_the_first_viewer_and_ends_after_the_last() {
         report(&edge).why.as_deref() == Some("nobody watches")
     });
     assert_eq!(report(&edge).connections, 0);
+    let asked = Instant::now();
     let mut player = play(&edge, "copy");
     assert_eq!(next_frame(&mut player), frame(0, 500));
+    println!("the first viewer waited {:.1?}", asked.elapsed());
     wait_for(&edge, RelayState::Live);
+    // A push of the stream is no viewer of it.
+    let elsewhere = server(Config::default());
+    let push = format!("live/copy={}", url(&elsewhere, "copy"));
+    edge.push(parse_push(&push).unwrap()).unwrap();
+    assert_eq!(
+        next_frame(&mut play(&elsewhere, "copy")).payload(),
+        frame(0, 500).payload()
+    );
     drop(player);
     wait_for(&edge, RelayState::Waiting);
     wait_until("the source is left", SOON, || {
@@ -144,6 +169,34 @@ fn a_source_that_returns_is_pulled_again_and_viewers_stay() {
     let mut publisher = publish(&source, "door");
     publisher.send(&frame(10, 600)).unwrap();
     assert_eq!(next_frame(&mut player).payload(), frame(10, 600).payload());
+}
+
+#[test]
+fn a_pull_from_the_server_itself_is_refused() {
+    let edge = server(Config::default());
+    let mut publisher = publish(&edge, "door");
+    publisher.send(&frame(0, 500)).unwrap();
+    let port = edge.rtmp_addresses()[0].port();
+    pull(
+        &edge,
+        &format!("live/copy=rtmp://localhost:{port}/live/door"),
+    );
+    wait_for(&edge, RelayState::BackingOff);
+    let why = report(&edge).why.unwrap();
+    assert!(why.contains("it would go in a circle"), "{why}");
+}
+
+#[test]
+fn two_servers_that_pull_from_each_other_are_told_so() {
+    let [a, b] = [(); 2].map(|()| server(Config::default()));
+    pull(&a, &format!("live/door={}", url(&b, "door")));
+    wait_until("one waits at the other", SOON, || {
+        report(&a).connections == 1
+    });
+    pull(&b, &format!("live/door={}", url(&a, "door")));
+    wait_for(&b, RelayState::BackingOff);
+    let why = report(&b).why.unwrap();
+    assert!(why.contains("it would go in a circle"), "{why}");
 }
 
 #[test]

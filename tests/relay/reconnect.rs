@@ -10,10 +10,17 @@ use crate::common::client::{AVC_HEADER, server};
 use crate::common::{SOON, wait_until};
 use crate::hostile::{FakeServer, read_on, send, shake_hands};
 
-/// A server that accepts a publish or play of message stream 1, and then sends its client to `target`: a
-/// publisher once its first frame has come.
+/// A server that accepts a publish or play of message stream 1, and sends its client to `target` after that,
+/// or after a keyframe.
 fn leaving(target: &Server, is_played: bool) -> FakeServer {
-    let to = format!("rtmp://{}/live", target.rtmp_addresses()[0]);
+    leaving_to(
+        format!("rtmp://{}/live", target.rtmp_addresses()[0]),
+        is_played,
+    )
+}
+
+/// The same, to a URL.
+pub(crate) fn leaving_to(to: String, is_played: bool) -> FakeServer {
     FakeServer::start(move |mut stream, _| {
         shake_hands(&mut stream);
         let status = |code: &str| vec![("level", text("status")), ("code", text(code))];
@@ -34,8 +41,8 @@ fn leaving(target: &Server, is_played: bool) -> FakeServer {
         };
         send(&mut stream, "onStatus", 0.0, vec![object(status(start))]);
         if !is_played {
-            // A publisher that was asked before this would take its first keyframe elsewhere.
-            wait_for(&mut stream, frame(0, true).payload());
+            // Otherwise the first keyframe may already be the one with which the client goes on elsewhere.
+            wait_for(&mut stream, b"\x17\x01\0\0\0");
         }
         let mut request = status("NetConnection.Connect.ReconnectRequest");
         request.push(("tcUrl", text(&to)));

@@ -283,8 +283,8 @@ fn a_chain_of_pulls_keeps_packets_and_heals() {
     let middle = start_middle();
     let pull = format!("live/door=rtmp://{address}/live/door");
     let edge = Brooklet::start(&["--pull", &pull]);
-    wait_for_connection(&middle, "pulls");
-    wait_for_connection(&edge, "pulls");
+    wait_for_connection(&middle);
+    wait_for_connection(&edge);
     check("pulls", &first, middle, start_middle, &edge);
 }
 

@@ -65,25 +65,34 @@ pub(crate) fn fail(mut player: Program) -> String {
     player.stderr()
 }
 
+/// Waits until the first push or pull of a server is as expected, by what its API shows.
+pub(crate) fn wait_for_relay(
+    server: &Brooklet,
+    kind: &str,
+    what: &str,
+    is_it: impl Fn(&Value) -> bool,
+) {
+    // One connection: their rate is limited.
+    let mut client = HttpClient::connect(server.http_address());
+    wait_until(what, SOON, || {
+        let answer = client.get(&format!("/api/v1/{kind}"));
+        let list: Value = serde_json::from_str(&answer.text()).unwrap();
+        is_it(&list[kind][0])
+    });
+}
+
+/// Waits until the first pull of a server has a connection.
+pub(crate) fn wait_for_connection(server: &Brooklet) {
+    wait_for_relay(server, "pulls", "the pull is connected", |pull| {
+        pull["connections"].as_u64() >= Some(1)
+    });
+}
+
 /// A server by others, or its like.
 pub(crate) struct Place<'a> {
     pub(crate) url: &'a (dyn Fn(&str) -> String + Sync),
     /// Whether it tells players that a stream is over.
     pub(crate) says_the_end: bool,
-}
-
-/// The first push or pull of a server, as its API shows it.
-pub(crate) fn relay(server: &Brooklet, kind: &str) -> Value {
-    let answer = HttpClient::connect(server.http_address()).get(&format!("/api/v1/{kind}"));
-    let list: Value = serde_json::from_str(&answer.text()).unwrap();
-    list[kind][0].clone()
-}
-
-/// Waits until the first push or pull of a server has a connection.
-pub(crate) fn wait_for_connection(server: &Brooklet, kind: &str) {
-    wait_until("there is a connection", SOON, || {
-        relay(server, kind)["connections"].as_u64() >= Some(1)
-    });
 }
 
 impl Place<'_> {
@@ -113,7 +122,7 @@ impl Place<'_> {
         let [between, behind] = ["between.flv", "behind.flv"].map(|name| dir.join(name));
         let near = Brooklet::start(&["--push", &format!("live/door={url}"), "--grace", "500ms"]);
         let edge = Brooklet::start(&["--pull", &format!("live/copy={url}"), "--grace", "500ms"]);
-        wait_for_connection(&edge, "pulls");
+        wait_for_connection(&edge);
         let player = play(&url, &between);
         let behind_edge = play(&edge.url("copy"), &behind);
         finish(publish(source, &near.url("door")));

@@ -89,6 +89,26 @@ fn ffmpeg_verifies_unless_told_otherwise_from_version_9_on() {
 }
 
 #[test]
+#[ignore = "needs ffmpeg 9, curl, openssl"]
+fn a_self_signed_certificate_works_with_clients_that_trust_it() {
+    let made = Certificates::new();
+    made.self_sign("self");
+    let dir = TempDir::new();
+    let file = media::make(&dir, 30, &[media::H264, media::AAC]);
+    let secured = Secured::start_as(&made, "self");
+    let _publisher = media::publish(&file, &secured.server.url("cam"));
+    secured.server.wait_for_log("live/cam: H.264", 1);
+    let own = made.path("self.pem");
+    for ffmpeg in ["ffmpeg", &variable("BROOKLET_FFMPEG9")] {
+        play(ffmpeg, &own, &secured.url("cam")).wait_for_success(SOON);
+    }
+    let url = format!("https://localhost:{}/api/v1/streams", secured.https);
+    let mut command = Command::new("curl");
+    let list = run(command.args(["-sS", "--fail", "--cacert", &own, &url]));
+    assert!(list.contains("live/cam"), "{list}");
+}
+
+#[test]
 #[ignore = "needs ffmpeg, openssl"]
 fn a_client_that_trusts_another_root_is_named_in_the_log() {
     let (made, other) = (Certificates::new(), Certificates::new());

@@ -190,11 +190,17 @@ impl Audience {
         log.set_needs(needs.fold(Needs::NOTHING, Needs::and));
     }
 
-    /// Queues the last bytes of each subscriber's framing at the end of a stream.
-    pub(super) fn queue_last_words(&mut self, over: Over) {
-        for subscriber in &mut self.subscribers {
-            subscriber.say_goodbye(PlayEnd::Finished, Some(over));
-        }
+    /// Lets each subscriber get what is left of a stream that is over, and then the last bytes of its
+    /// framing.
+    pub(super) fn drain(&mut self, over: Over) {
+        self.subscribers.iter_mut().for_each(|of| of.drain(over));
+    }
+
+    /// Doesn't wait any longer for subscribers that haven't got everything before the end.
+    pub(super) fn stop_draining(&mut self) {
+        self.subscribers
+            .iter_mut()
+            .for_each(Subscriber::stop_draining);
     }
 
     /// Disconnects the subscribers that have been sent everything and haven't hung up.

@@ -212,11 +212,11 @@ impl Demuxer {
 }
 
 impl Track {
-    /// Ticks in ms, rounded down; exact from the beginning of the file, so that nothing drifts.
+    /// Ticks in ms, rounded to the nearest; exact from the beginning of the file, so that nothing drifts.
     fn ms(&self, ticks: i64) -> i64 {
-        let ms = i128::from(ticks) * 1000;
-        let ms = ms.div_euclid(i128::from(self.timescale)) as i64;
-        ms.wrapping_add(self.delay_ms)
+        let timescale = i128::from(self.timescale);
+        let ticks = i128::from(ticks) + i128::from(self.delay);
+        (ticks * 1000 + timescale / 2).div_euclid(timescale) as i64
     }
 }
 

@@ -15,13 +15,14 @@ fn listen(settings: &mut Settings, option: &'static str, text: &str) -> Result<(
     listen::listen(settings, option, text).ok_or(ADDRESS)
 }
 
-fn file(text: &str) -> Result<PathBuf, &'static str> {
+/// The file that a value names, which errors may then repeat. It isn't a URL, which may have a key in it.
+pub(super) fn file(text: &str) -> Result<PathBuf, &'static str> {
     is_built()?;
-    let path = Some(text).filter(|text| !text.is_empty());
-    path.map(PathBuf::from).ok_or(FILE)
+    let is_file = !text.is_empty() && !text.contains("://");
+    is_file.then(|| text.into()).ok_or(FILE)
 }
 
-pub(super) fn is_built() -> Result<(), &'static str> {
+fn is_built() -> Result<(), &'static str> {
     match cfg!(feature = "tls") {
         true => Ok(()),
         false => Err(BUILD),

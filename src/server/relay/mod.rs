@@ -14,20 +14,23 @@ mod push;
 mod run;
 
 use std::io;
+use std::iter;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::client::Action;
 use super::{Shared, thread};
 use crate::config::{Config, Pull, Push};
+use crate::live::report::ViewerReport;
 use crate::live::signal::Signal;
 use crate::live::stream::Stream;
 use crate::live::{Millis, lock};
 use crate::net::tls::TlsClient;
 use crate::relay::report::RelayReport;
 use crate::rtmp::stream_key::StreamKey;
-use crate::rtmp::via::{ServerId, Via};
+use crate::rtmp::via::{CIRCLE, ServerId, Via};
 pub(in crate::server) use run::Run;
 
 /// The number of pushes and of pulls that a server may have.
@@ -108,6 +111,42 @@ impl Relays {
         Via::parse(flash_ver).check(self.own)
     }
 
+    /// Why a client that names these servers may not publish a stream, or play it: what it sends would come
+    /// back to one of them, since that plays the stream; or what it gets has come from there.
+    #[inline(never)] // Keeps these locals off the stack of connection threads.
+    pub(in crate::server) fn check_stream(
+        &self,
+        shared: &Shared,
+        flash_ver: &str,
+        action: Action,
+        key: &StreamKey,
+    ) -> Result<(), &'static str> {
+        let via = Via::parse(flash_ver);
+        let Some(stream) = shared.table.find(key).filter(|_| via != Via::default()) else {
+            return Ok(());
+        };
+        let is_same = |connection| {
+            let report = shared.connections.report_of(connection);
+            report.is_some_and(|other| via.meets(&Via::parse(&other.client)))
+        };
+        let now = shared.now();
+        let is_circle = match action {
+            Action::Play => stream
+                .report(now)
+                .publisher
+                .is_some_and(|(id, _)| is_same(id)),
+            Action::Publish => {
+                let after = |viewer: &ViewerReport| stream.viewer_after(viewer.id, now);
+                let mut viewers = iter::successors(stream.viewer_after(0, now), after);
+                viewers.any(|viewer| is_same(viewer.connection))
+            }
+        };
+        match is_circle {
+            true => Err(CIRCLE),
+            false => Ok(()),
+        }
+    }
+
     /// The `flashVer` of a client that publishes this stream elsewhere: it names the servers through which
     /// the stream has come.
     fn flash_ver(&self, shared: &Shared, stream: &Stream) -> String {
@@ -115,7 +154,7 @@ impl Relays {
         let publisher = publisher.and_then(|(id, _)| shared.connections.report_of(id));
         let via = publisher.map(|publisher| Via::parse(&publisher.client));
         let via = via.unwrap_or_default();
-        via.flash_ver(env!("CARGO_PKG_VERSION"), Some(self.own))
+        via.flash_ver(true, env!("CARGO_PKG_VERSION"), Some(self.own))
     }
 
     /// Pushes a stream that was just published wherever that is wanted.
@@ -229,6 +268,20 @@ impl Relays {
         spawned.map(|_| id)
     }
 
+    fn pull_of(&self, key: &StreamKey) -> Option<Arc<Run>> {
+        let lists = lock(&self.lists);
+        let mut pulled = lists.pulled.iter();
+        let run = pulled.find(|run| run.stream == key.as_str() && !run.is_stopped());
+        run.map(Arc::clone)
+    }
+
+    /// Wakes the pull of a stream that somebody has begun to watch.
+    pub(in crate::server) fn watched(&self, key: &StreamKey) {
+        if let Some(run) = self.pull_of(key) {
+            run.wake();
+        }
+    }
+
     /// Waits for a stream that is pulled on demand, for a viewer that can't wait in the stream: one of HLS.
     /// Returns `None` at once if there is no such pull, or if the stream isn't live in time.
     #[cfg(feature = "http")]
@@ -237,12 +290,7 @@ impl Relays {
         const LOOK: Millis = 50;
 
         let until = shared.now() + WAIT;
-        let run = {
-            let lists = lock(&self.lists);
-            let mut pulled = lists.pulled.iter();
-            let run = pulled.find(|run| run.stream == key.as_str() && !run.is_stopped())?;
-            Arc::clone(run)
-        };
+        let run = self.pull_of(key)?;
         run.want(until);
         while shared.now() < until && !run.is_stopped() && !shared.is_stopping() {
             let stream = shared.table.find(key);
@@ -252,15 +300,6 @@ impl Relays {
             std::thread::sleep(Duration::from_millis(LOOK));
         }
         None
-    }
-
-    /// Lets a pull of this stream look at once whether somebody watches.
-    pub(in crate::server) fn look_for_viewers(&self, key: &StreamKey) {
-        let lists = lock(&self.lists);
-        let pulls = lists.pulled.iter();
-        pulls
-            .filter(|run| run.stream == key.as_str())
-            .for_each(|run| run.want(0));
     }
 
     /// Ends a push; false if there is none with this number.

@@ -15,7 +15,7 @@ use super::Run;
 use crate::allowance::Allowance;
 use crate::client::flv_link::FlvLink;
 use crate::client::link::Link;
-use crate::client::target::{LinkOptions, redirected};
+use crate::client::target::LinkOptions;
 use crate::client::{ClientError, ClientErrorKind};
 use crate::config::Pull;
 use crate::live::arena::Block;
@@ -208,6 +208,7 @@ impl Puller<'_> {
         if let Err(end) = self.begin(source) {
             return end;
         }
+        self.local.pump();
         let mut looked = When::default();
         loop {
             let now = self.shared.now();
@@ -272,7 +273,7 @@ impl Puller<'_> {
         if self.is_unwatched() {
             return Err(End::Unwatched);
         }
-        if self.local.is_superseded() {
+        if self.local.is_superseded() || self.local.is_published_by_another() {
             return Err(End::Superseded);
         }
         let now = self.shared.now();
@@ -385,20 +386,26 @@ impl Puller<'_> {
         timestamp: u32,
         payload: impl Iterator<Item = &'m [u8]> + Clone,
     ) -> Result<(), End> {
+        let parts = match type_id {
+            type_id::AUDIO | type_id::VIDEO => Parts::default(),
+            _ => Parts::new(payload.clone()).unwrap_or_default(),
+        };
+        let metadata = metadata::parse(parts.bytes());
         if !self.local.is_live() {
+            // What servers say of the play, such as |RtmpSampleAccess, doesn't mean that there is a stream.
+            if type_id == type_id::DATA && metadata.is_none() {
+                return Ok(());
+            }
             let begun = self.local.publish(socket);
             begun.map_err(|why| End::Failed(Failure::NameTaken, why))?;
         }
         let taken = match type_id {
             type_id::AUDIO => self.local.append(Medium::Audio, timestamp, payload),
             type_id::VIDEO => self.local.append(Medium::Video, timestamp, payload),
-            _ => {
-                let parts = Parts::new(payload).unwrap_or_default();
-                match metadata::parse(parts.bytes()) {
-                    Some(properties) => self.local.set_metadata(properties.as_ref()),
-                    None => self.local.append_data(timestamp, parts.bytes()),
-                }
-            }
+            _ => match metadata {
+                Some(properties) => self.local.set_metadata(properties.as_ref()),
+                None => self.local.append_data(timestamp, parts.bytes()),
+            },
         };
         taken.map_err(|_| End::Superseded)
     }
@@ -408,15 +415,7 @@ impl Puller<'_> {
         if self.is_over() {
             return;
         }
-        let mut random = [0; 4];
-        let _ = getrandom::fill(&mut random);
-        let (now, random) = (self.shared.now(), u32::from_ne_bytes(random));
-        let said = why.clone();
-        let next = self
-            .run
-            .with_course(|course| course.fail(failure, why, random, now));
-        let seconds = crate::media::decimal::Tenths(next - now);
-        log::warn!("{self}: {said}. Next attempt in {seconds} s");
+        let next = self.run.fail(self, failure, why, self.shared.now());
         loop {
             let now = self.shared.now();
             if now >= next || self.is_over() {
@@ -472,7 +471,7 @@ fn failed(error: &ClientError) -> End {
 
 /// The server at `url` sends its client to another URL, or to the same one.
 fn elsewhere(url: &Url, to: &str) -> End {
-    match redirected(url, to) {
+    match url.refer(to) {
         Ok(to) => End::Reconnect(Box::new(to)),
         Err(error) => {
             let why = format!("{} redirects: {error}", url.place());

@@ -101,6 +101,12 @@ impl RtmpConnection {
             Action::Play => shared.handler.play(client, &mut request),
         });
         let key = request.key().clone();
+        let flash_ver = &client.connect().flash_ver;
+        let circle = shared.relays.check_stream(shared, flash_ver, action, &key);
+        if let (Ok(()), Err(why)) = (&decided, circle) {
+            refuse([DENIED, PLAY_FAILED], why);
+            return Err(RtmpEnd::refused(&format!("{verb} {key}"), why));
+        }
         if let Err(refusal) = decided {
             let key = match action {
                 Action::Publish => key,

@@ -72,6 +72,9 @@ fn tags<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Read> {
     read
 }
 
+/// Whether it is a header, its time and its payload; or the error that ended the reading.
+type Message = Result<(bool, u32, Vec<u8>), Error>;
+
 /// A file in memory that counts the bytes that were read.
 struct Memory<'a> {
     bytes: &'a [u8],
@@ -98,7 +101,7 @@ pub fn demux(data: &[u8]) {
     assert_eq!(messages(data), first);
 }
 
-fn messages(data: &[u8]) -> Vec<Result<(bool, u32, Vec<u8>), Error>> {
+fn messages(data: &[u8]) -> Vec<Message> {
     let mut file = Memory {
         bytes: data,
         read: 0,

@@ -11,6 +11,9 @@ use super::summary::Totals;
 use crate::media::mp4::boxes_read::find;
 use crate::media::mp4::fields::Fields;
 
+/// The most negative composition offset, in ticks.
+const MAX_EARLY: i32 = 1 << 28;
+
 /// See the module's documentation.
 pub(super) struct Table {
     durations: Runs,
@@ -22,6 +25,9 @@ pub(super) struct Table {
     /// The number of the next sample, from 1 on.
     number: u32,
     decode_time: i64,
+    /// How much earlier frames are decoded than the table says, in ticks: if offsets are negative, so that no
+    /// frame is shown before it is decoded.
+    early: u32,
     totals: Totals,
 }
 
@@ -82,6 +88,10 @@ impl Table {
             None => (list(b"co64")?, true),
         };
         let keyframes = list(b"stss");
+        let compositions = list(b"ctts");
+        let early = compositions
+            .as_ref()
+            .map_or(0, |list| early(list.numbers().skip(1).step_by(2)));
         let totals = Totals {
             samples: count.into(),
             bytes: match all {
@@ -103,7 +113,7 @@ impl Table {
         chunks.next_run = chunks.runs.pop_run();
         Some(Table {
             durations: Runs::new(durations),
-            compositions: list(b"ctts").map(Runs::new),
+            compositions: compositions.map(Runs::new),
             lengths: Lengths {
                 all,
                 list: lengths,
@@ -113,6 +123,7 @@ impl Table {
             keyframes: keyframes.filter(|_| is_video),
             number: 1,
             decode_time: 0,
+            early,
             totals,
         })
     }
@@ -134,8 +145,8 @@ impl Table {
         let sample = Sample {
             at,
             len,
-            decode_time: self.decode_time,
-            composition,
+            decode_time: self.decode_time.saturating_sub(self.early.into()),
+            composition: composition.saturating_add_unsigned(self.early),
             is_keyframe: match &mut self.keyframes {
                 Some(list) => {
                     let is_one = list.peek() == Some(self.number);
@@ -152,6 +163,17 @@ impl Table {
         self.decode_time = self.decode_time.saturating_add(duration.into());
         Some(sample)
     }
+}
+
+/// The most negative of composition offsets, without its sign.
+pub(super) fn early(compositions: impl Iterator<Item = u32>) -> u32 {
+    // Beyond these are offsets without a sign.
+    let negative = compositions
+        .map(|offset| offset as i32)
+        .filter(|offset| *offset > -MAX_EARLY);
+    negative
+        .min()
+        .map_or(0, |least| least.min(0).unsigned_abs())
 }
 
 impl List {

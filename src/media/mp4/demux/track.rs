@@ -10,8 +10,8 @@ use crate::media::mp4::boxes_read::{find, next_box};
 use crate::media::mp4::fields::Fields;
 use crate::media::{Error, Medium};
 
-/// The longest shift of a track, in ms: a year.
-const MAX_DELAY_MS: u128 = 365 * 86_400_000;
+/// The longest shift of a track, in s: a year.
+const MAX_DELAY: i128 = 365 * 86_400;
 
 /// The number of samples of a track that may wait for the other one to have some, which may have ended.
 const MAX_WAITING: usize = 4096;
@@ -27,8 +27,8 @@ pub(super) struct Track {
     pub(super) numbers: [u16; 2],
     /// The ticks per second; above 0.
     pub(super) timescale: u32,
-    /// The time before the first frame, in ms; negative if frames before the presentation are cut off.
-    pub(super) delay_ms: i64,
+    /// The time before the first frame, in ticks; negative if frames before the presentation are cut off.
+    pub(super) delay: i64,
     samples: Samples,
     /// The sample that comes next.
     next: Option<Sample>,
@@ -197,13 +197,13 @@ impl Track {
                 None => return Ok(None),
             },
         };
-        let delay_ms = delay_ms(trak, movie_timescale, parts.timescale).unwrap_or(0);
+        let delay = delay(trak, movie_timescale, parts.timescale).unwrap_or(0);
         Ok(Some(Track {
             id: parts.id,
             codec,
             numbers: entry_numbers(stsd, is_video).unwrap_or_default(),
             timescale: parts.timescale,
-            delay_ms,
+            delay,
             samples,
             next: None,
             defaults: defaults.unwrap_or_default(),
@@ -278,9 +278,10 @@ fn movie_timescale(moov: &[u8]) -> Option<u32> {
     Fields(mvhd.get(at..)?).u32()
 }
 
-/// The shift of a track by its edit list (ISO/IEC 14496-12, 8.6.6): an empty edit at the beginning delays
-/// it, and the first other one says which media time is shown first.
-fn delay_ms(trak: &[u8], movie_timescale: u32, timescale: u32) -> Option<i64> {
+/// The shift of a track by its edit list, in its ticks (ISO/IEC 14496-12, 8.6.6): empty edits at the beginning
+/// delay it, and the first other one says which media time is shown first.
+fn delay(trak: &[u8], movie_timescale: u32, timescale: u32) -> Option<i64> {
+    let most = MAX_DELAY * i128::from(timescale);
     let (_, edts) = find(trak, b"edts")?;
     let (_, elst) = find(edts, b"elst")?;
     let mut f = Fields(elst);
@@ -294,11 +295,11 @@ fn delay_ms(trak: &[u8], movie_timescale: u32, timescale: u32) -> Option<i64> {
         };
         f.u32()?;
         if media_time >= 0 {
-            let ms = i128::from(media_time) * 1000 / i128::from(timescale);
-            return Some(delay - ms.min(MAX_DELAY_MS as i128) as i64);
+            delay -= i128::from(media_time);
+            break;
         }
-        let ms = u128::from(duration) * 1000 / u128::from(movie_timescale);
-        delay = ms.min(MAX_DELAY_MS) as i64;
+        delay += i128::from(duration) * i128::from(timescale) / i128::from(movie_timescale);
+        delay = delay.min(most);
     }
-    Some(delay)
+    Some(delay.clamp(-most, most) as i64)
 }
