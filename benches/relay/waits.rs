@@ -42,8 +42,12 @@ fn start_once(options: &Options) -> Result<[Duration; 2], String> {
     let command = options.command(&["--push".to_owned(), push]);
     let is_seen = AtomicBool::new(false);
     thread::scope(|scope| {
+        let player = ask(far.address, &stream_name(0))?;
+        // Once it is answered, the player gets the first keyframe.
+        let answered = player.socket.peek(&mut [0]);
+        answered.map_err(|error| format!("playing: {error}"))?;
         let player = scope.spawn(|| {
-            let seen = first_picture(far.address, &stream_name(0));
+            let seen = first_picture(player);
             is_seen.store(true, Ordering::Relaxed);
             seen
         });
@@ -96,7 +100,7 @@ pub(crate) fn on_demand(options: &Options) -> Result<(), String> {
         let edge = options.brooklet(&["--pull".to_owned(), pull])?;
         let of = |address, name: &str| -> Result<f64, String> {
             let begun = Instant::now();
-            let seen = first_picture(address, name)?;
+            let seen = first_picture(ask(address, name)?)?;
             Ok(seen.duration_since(begun).as_secs_f64() * 1e3)
         };
         let found = [
@@ -117,22 +121,25 @@ pub(crate) fn on_demand(options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-/// Plays a stream; returns when its first picture was complete.
-fn first_picture(address: SocketAddr, name: &str) -> Result<Instant, String> {
+/// Asks to play a stream.
+fn ask(address: SocketAddr, name: &str) -> Result<Client, String> {
     let mut client = Client::connect(address)?;
     let request = client.play(name);
-    let failed = |error: std::io::Error| format!("playing {name}: {error}");
-    client.socket.write_all(&request).map_err(failed)?;
-    client
-        .socket
-        .set_read_timeout(Some(BEGIN_TIMEOUT))
-        .map_err(failed)?;
+    let asked = client.socket.write_all(&request);
+    let asked = asked.and_then(|()| client.socket.set_read_timeout(Some(BEGIN_TIMEOUT)));
+    asked.map_err(|error| format!("playing {name}: {error}"))?;
+    Ok(client)
+}
+
+/// Returns when the first picture was complete.
+fn first_picture(mut client: Client) -> Result<Instant, String> {
     let mut buffer = vec![0; 64 * 1024];
     let (mut is_picture, mut is_complete) = (false, false);
     while !is_complete {
-        let len = client.socket.read(&mut buffer).map_err(failed)?;
+        let len = client.socket.read(&mut buffer);
+        let len = len.map_err(|error| format!("playing: {error}"))?;
         if len == 0 {
-            return Err(format!("playing {name}: the server closed the connection"));
+            return Err("playing: the server closed the connection".into());
         }
         client.reader.feed(&buffer[..len], |piece| {
             if piece.header.message_type == wire::VIDEO {
