@@ -110,6 +110,12 @@ fn messages(data: &[u8]) -> Vec<Message> {
         Ok(demuxer) => demuxer,
         Err(error) => return vec![Err(error)],
     };
+    for track in demuxer.summaries() {
+        let rates = track.frame_rate.into_iter().chain(track.bit_rate);
+        assert!(rates.into_iter().all(|rate| rate > 0.0 && rate.is_finite()));
+    }
+    let left_out = demuxer.left_out();
+    assert!(left_out.is_none_or(|names| names.is_ascii() && !names.is_empty()));
     // Each box is read once, and its header before it.
     assert!(file.read <= 4 * data.len() as u64 + 64, "{}", file.read);
     let mut messages = Vec::new();

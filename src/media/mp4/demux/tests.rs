@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::media::flv_reader::{FlvPart, FlvReader};
+use crate::media::tag::{Tag, TagKind};
 
 const TABLES: &[u8] = include_bytes!("../../../../tests/data/mp4/tables.mp4");
 const FRAGMENTS: &[u8] = include_bytes!("../../../../tests/data/mp4/fragments.mp4");
@@ -26,17 +27,16 @@ fn demux(mut bytes: &[u8]) -> Result<Vec<Message>, Error> {
     let mut messages = Vec::new();
     let mut payload = Vec::new();
     while let Some(message) = demuxer.next(&mut bytes, &mut payload)? {
-        let kind = payload.get(1) == Some(&0);
-        assert_eq!(message.is_header, kind, "the legacy packet type");
+        let kind = Tag::parse(message.medium, &payload).unwrap().kind;
+        assert_eq!(message.is_header, kind == TagKind::SequenceHeader);
         messages.push((message.medium, message.timestamp, payload.clone()));
     }
     Ok(messages)
 }
 
 /// What ffmpeg makes of the file: sequence headers and frames.
-fn expected() -> Vec<Message> {
+fn expected(mut input: &[u8]) -> Vec<Message> {
     let mut reader = FlvReader::new(MAX_LEN);
-    let mut input = EXPECTED;
     let mut messages: Vec<Message> = Vec::new();
     let mut is_media = false;
     while let Some(part) = reader.read(&mut input).unwrap() {
@@ -58,7 +58,10 @@ fn expected() -> Vec<Message> {
         }
     }
     // The end of the video, which a file of MP4 doesn't have.
-    messages.retain(|(medium, _, payload)| *medium == Medium::Audio || payload[1] != 2);
+    messages.retain(|(medium, _, payload)| {
+        let kind = Tag::parse(*medium, payload).unwrap().kind;
+        matches!(kind, TagKind::SequenceHeader | TagKind::Frames)
+    });
     messages
 }
 
@@ -71,7 +74,7 @@ fn of(medium: Medium, messages: &[Message]) -> Vec<&Message> {
 
 #[test]
 fn both_kinds_of_files_give_what_ffmpeg_makes_of_them() {
-    let expected = expected();
+    let expected = expected(EXPECTED);
     for bytes in [TABLES, FRAGMENTS] {
         let messages = demux(bytes).unwrap();
         for medium in [Medium::Video, Medium::Audio] {
@@ -91,6 +94,82 @@ fn both_kinds_of_files_give_what_ffmpeg_makes_of_them() {
         let times: Vec<u32> = messages.iter().map(|message| message.1).collect();
         assert!(times.is_sorted(), "{times:?}");
     }
+}
+
+#[test]
+fn each_pair_of_codecs_gives_what_ffmpeg_makes_of_it() {
+    macro_rules! pair {
+        ($name:literal) => {
+            (
+                $name,
+                &include_bytes!(concat!("../../../../tests/data/mp4/", $name, ".mp4"))[..],
+                &include_bytes!(concat!("../../../../tests/data/mp4/", $name, ".flv"))[..],
+            )
+        };
+    }
+    for (name, mp4, flv) in [
+        pair!("hevc_aac"),
+        pair!("av1_opus"),
+        pair!("vp9_opus"),
+        pair!("h264_mp3"),
+    ] {
+        let (ours, theirs) = (demux(mp4).unwrap(), expected(flv));
+        for medium in [Medium::Video, Medium::Audio] {
+            let (ours, theirs) = (of(medium, &ours), of(medium, &theirs));
+            assert!(
+                ours.len() == theirs.len() && ours.len() > 8,
+                "{name} {medium}"
+            );
+            for (ours, theirs) in ours.into_iter().zip(theirs) {
+                let place = format!("{name} {medium} at {}", theirs.1);
+                let tags = [ours, theirs].map(|message| Tag::parse(medium, &message.2).unwrap());
+                let mut bodies = [(ours, tags[0]), (theirs, tags[1])]
+                    .map(|(message, tag)| message.2[tag.body_offset..].to_vec());
+                if tags[0].kind == TagKind::SequenceHeader && name == "hevc_aac" {
+                    // ffmpeg clears `array_completeness` (ISO/IEC 14496-15, 8.3.3.1).
+                    bodies.iter_mut().flatten().for_each(|byte| *byte &= 0x7F);
+                }
+                assert_eq!(bodies[0], bodies[1], "{place}");
+                assert_eq!(tags[0].kind, tags[1].kind, "{place}");
+                assert_eq!(tags[0].is_keyframe, tags[1].is_keyframe, "{place}");
+                assert!(ours.1.abs_diff(theirs.1) <= 1, "{place}: {}", ours.1);
+                let shown = [0, 1].map(|n: usize| {
+                    let time = if n == 0 { ours.1 } else { theirs.1 };
+                    i64::from(time) + i64::from(tags[n].composition_time)
+                });
+                assert!(shown[0].abs_diff(shown[1]) <= 1, "{place}: {shown:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn frames_are_not_shown_before_they_are_decoded() {
+    // Offsets with a sign, as of CMAF: those of the file less two frames.
+    let mut bytes = TABLES.to_vec();
+    let at = TABLES.windows(4).position(|four| four == b"ctts").unwrap() + 8;
+    let count = u32::from_be_bytes(TABLES[at..at + 4].try_into().unwrap()) as usize;
+    for entry in 0..count {
+        let offset = &mut bytes[at + 4 + 8 * entry + 4..][..4];
+        let number = i32::from_be_bytes((&*offset).try_into().unwrap()) - 1024;
+        offset.copy_from_slice(&number.to_be_bytes());
+    }
+    let frames = |bytes: &[u8]| -> Vec<(u32, i32)> {
+        let messages = demux(bytes).unwrap();
+        let frames = of(Medium::Video, &messages).into_iter().skip(1);
+        let tag = |message: &Message| Tag::parse(Medium::Video, &message.2).unwrap();
+        frames
+            .map(|message| (message.1, tag(message).composition_time))
+            .collect()
+    };
+    let (negative, usual) = (frames(&bytes), frames(TABLES));
+    // The least offset of the file is one frame of 40 ms.
+    let expected: Vec<_> = usual
+        .iter()
+        .map(|(time, offset)| (*time, offset - 40))
+        .collect();
+    assert_eq!(negative, expected);
+    assert!(expected.iter().all(|frame| frame.1 >= 0));
 }
 
 #[test]
