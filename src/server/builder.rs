@@ -191,7 +191,7 @@ fn load_certificate(config: &Config) -> Result<Option<TlsServer>, StartError> {
     let loaded = match (&tls.certificate, &tls.key) {
         (Some(certificate), Some(key)) => TlsServer::load(certificate, key),
         _ => {
-            let why = "a certificate and its key are needed";
+            let why = "a certificate and its key are needed (--tls-cert, --tls-key)";
             Err(io::Error::new(io::ErrorKind::InvalidInput, why))
         }
     };

@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
 
-use super::Tls;
+use super::{Tls, words};
 use crate::live::lock;
 
 /// The certificate and key of a server, in files.
@@ -98,20 +98,20 @@ fn load(certificate: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
     };
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| wrong(certificate, error.to_string()))?;
+        .map_err(|error| wrong(certificate, words::file(&error)))?;
     if chain.is_empty() {
         let text = "no certificate in PEM".to_owned();
         return Err(wrong(certificate, text));
     }
     let secret = PrivateKeyDer::from_pem_file(key);
-    let secret = secret.map_err(|error| wrong(key, error.to_string()))?;
+    let secret = secret.map_err(|error| wrong(key, words::file(&error)))?;
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
     let config = builder
         .with_no_client_auth()
         .with_single_cert(chain, secret);
-    let mut config = config.map_err(|error| wrong(key, error.to_string()))?;
+    let mut config = config.map_err(|error| wrong(key, words::text(&error)))?;
     // Sessions that are resumed would be kept in memory for clients that never come back.
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

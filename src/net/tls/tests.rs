@@ -305,12 +305,36 @@ fn a_changed_certificate_is_used_and_a_broken_one_is_not() {
     let old = made.pin("server");
     assert!(matches!(server.reload(), Reload::Unchanged));
 
-    fs::write(made.file("server.pem"), "nothing").unwrap();
-    let Reload::Failed(error) = server.reload() else {
-        panic!("it has changed");
-    };
-    assert!(error.to_string().contains("server.pem"), "{error}");
-    assert!(matches!(server.reload(), Reload::Unchanged));
+    made.issue_self_signed();
+    let whole = fs::read_to_string(made.file("server.pem")).unwrap();
+    for (certificate, key, why) in [
+        ("nothing", "server", "server.pem: no certificate in PEM"),
+        (
+            &whole[..whole.len() / 2],
+            "server",
+            "server.pem: the file is cut off",
+        ),
+        (&whole, "own", "server.key: the key of another certificate"),
+        (
+            &whole,
+            "server.pem",
+            "server.key: no key in PEM, or an encrypted one",
+        ),
+        (&whole, "none", "server.key: No such file or directory"),
+    ] {
+        fs::write(made.file("server.pem"), certificate).unwrap();
+        match key {
+            "none" => fs::remove_file(made.file("server.key")).unwrap(),
+            "server.pem" => fs::write(made.file("server.key"), &whole).unwrap(),
+            "own" => drop(fs::copy(made.file("own.key"), made.file("server.key")).unwrap()),
+            _ => {}
+        }
+        let Reload::Failed(error) = server.reload() else {
+            panic!("it has changed");
+        };
+        assert!(error.to_string().contains(why), "{error}");
+        assert!(matches!(server.reload(), Reload::Unchanged));
+    }
     assert!(greet(&server, "localhost", None, Some(old)).0.is_ok());
 
     made.issue("server", VALID);

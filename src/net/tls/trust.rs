@@ -12,9 +12,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
-use super::Tls;
 use super::certificate::Stamp;
 use super::verifier::Verifier;
+use super::{Tls, words};
 use crate::live::lock;
 
 /// How long roots are used. A system renews its own now and then.
@@ -101,7 +101,7 @@ fn own(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     };
     let certificates = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| wrong(error.to_string()))?;
+        .map_err(|error| wrong(words::file(&error)))?;
     let mut usable = RootCertStore::empty();
     match usable.add_parsable_certificates(certificates.iter().cloned()) {
         (0, _) => Err(wrong("no certificate in PEM".to_owned())),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 
-use rustls::pki_types::UnixTime;
+use rustls::pki_types::{UnixTime, pem};
 use rustls::{AlertDescription, CertificateError, Error};
 
 use crate::calendar;
@@ -34,11 +34,22 @@ pub(super) fn text(error: &Error) -> String {
             AlertDescription::UnrecognisedName => "the peer has no such name",
             _ => return format!("TLS: the peer says {alert:?}"),
         },
+        Error::InconsistentKeys(_) => return "the key of another certificate".to_owned(),
         Error::NoCertificatesPresented => "the server has no certificate",
         Error::PeerIncompatible(_) => "the peer has no version or cipher of TLS in common",
         error => return format!("TLS: {error}"),
     };
     ["TLS: ", reason].concat()
+}
+
+/// Says why a file can't be used.
+pub(super) fn file(error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => error.to_string(),
+        pem::Error::NoItemsFound => "no key in PEM, or an encrypted one".to_owned(),
+        pem::Error::MissingSectionEnd { .. } => "the file is cut off".to_owned(),
+        error => format!("not in PEM: {error}"),
+    }
 }
 
 fn certificate(error: &CertificateError) -> Cow<'static, str> {
