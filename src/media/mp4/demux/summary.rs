@@ -1,6 +1,5 @@
 //! What a file says of its tracks, for metadata.
 
-use super::Sample;
 use super::track::Track;
 use crate::media::{Medium, TrackInfo};
 
@@ -21,33 +20,6 @@ pub struct TrackSummary {
     pub frame_rate: Option<f64>,
     /// Bits in a second, likewise.
     pub bit_rate: Option<f64>,
-}
-
-/// The frames of a track, or of a part of it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Totals {
-    pub(super) samples: u64,
-    pub(super) bytes: u64,
-    /// Their duration, in ticks.
-    pub(super) ticks: u64,
-}
-
-impl Totals {
-    /// Those of samples in a row, except for the last one, whose duration isn't known.
-    pub(super) fn of(samples: impl Iterator<Item = Sample>) -> Totals {
-        let mut totals = Totals::default();
-        let mut last: Option<Sample> = None;
-        for sample in samples {
-            if let Some(last) = last {
-                let step = sample.decode_time.saturating_sub(last.decode_time);
-                totals.samples += 1;
-                totals.bytes += u64::from(last.len);
-                totals.ticks = totals.ticks.saturating_add(step.unsigned_abs());
-            }
-            last = Some(sample);
-        }
-        totals
-    }
 }
 
 impl TrackSummary {

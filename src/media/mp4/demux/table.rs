@@ -7,7 +7,6 @@
 //! ```
 
 use super::Sample;
-use super::summary::Totals;
 use crate::media::mp4::boxes_read::find;
 use crate::media::mp4::fields::Fields;
 
@@ -29,6 +28,33 @@ pub(super) struct Table {
     /// frame is shown before it is decoded.
     early: u32,
     totals: Totals,
+}
+
+/// The frames of a track, or of a part of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Totals {
+    pub(super) samples: u64,
+    pub(super) bytes: u64,
+    /// Their duration, in ticks.
+    pub(super) ticks: u64,
+}
+
+impl Totals {
+    /// Those of samples in a row, except for the last one, whose duration isn't known.
+    pub(super) fn of(samples: impl Iterator<Item = Sample>) -> Totals {
+        let mut totals = Totals::default();
+        let mut last: Option<Sample> = None;
+        for sample in samples {
+            if let Some(last) = last {
+                let step = sample.decode_time.saturating_sub(last.decode_time);
+                totals.samples += 1;
+                totals.bytes += u64::from(last.len);
+                totals.ticks = totals.ticks.saturating_add(step.unsigned_abs());
+            }
+            last = Some(sample);
+        }
+        totals
+    }
 }
 
 /// The entries of a box, and the position of the next one.

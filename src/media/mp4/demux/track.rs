@@ -3,8 +3,7 @@
 use super::Sample;
 use super::codec::{TrackCodec, entry_numbers};
 use super::fragment::{Defaults, Fragment};
-use super::summary::Totals;
-use super::table::Table;
+use super::table::{Table, Totals};
 use crate::media::codec::FourCc;
 use crate::media::mp4::boxes_read::{find, next_box};
 use crate::media::mp4::fields::Fields;
