@@ -17,6 +17,7 @@ use crate::net::socket::Socket;
 use crate::rtmp::Error;
 use crate::rtmp::base64;
 use crate::rtmp::chunk_reader::{Payload, PayloadSource};
+use crate::rtmp::via::Via;
 use crate::url::Url;
 
 /// The length of the buffer into which the answer is read.
@@ -181,9 +182,9 @@ fn head(target: &Target<'_>) -> String {
         }
         _ => String::new(),
     };
-    let version = env!("CARGO_PKG_VERSION");
+    let agent = Via::parse(target.options.flash_ver).user_agent(env!("CARGO_PKG_VERSION"));
     format!(
-        "GET {path} HTTP/1.1\r\nHost: {place}\r\nUser-Agent: brooklet/{version}\r\nAccept: */*\r\n\
+        "GET {path} HTTP/1.1\r\nHost: {place}\r\nUser-Agent: {agent}\r\nAccept: */*\r\n\
          {login}Connection: close\r\n\r\n"
     )
 }

@@ -8,6 +8,7 @@ use super::error::{ClientError, ClientErrorKind};
 use super::flv_link::FlvLink;
 use super::link::Link;
 use super::settings::Settings;
+use super::target::Requests;
 use crate::medium::Medium;
 use crate::net::socket::Socket;
 use crate::rtmp::bytes::Bytes;
@@ -46,6 +47,7 @@ const SAMPLE_ACCESS: &[u8] = b"\x02\x00\x11|RtmpSampleAccess";
 pub struct Player {
     settings: Settings,
     source: Source,
+    requests: Requests,
     input: Vec<u8>,
     /// The number of bytes of the input that are handled.
     at: usize,
@@ -73,6 +75,7 @@ impl Player {
         let mut player = Player {
             source: open(&settings, &settings.url)?,
             settings,
+            requests: Requests::default(),
             input: Vec::new(),
             at: 0,
             message: StreamMessage::default(),
@@ -104,7 +107,11 @@ impl Player {
             match self.step()? {
                 Step::Message => return Ok(Some(&self.message)),
                 Step::End => return Ok(None),
-                Step::Reconnect(url) => self.reconnect(url.as_deref().unwrap_or_default()),
+                Step::Reconnect(url) => {
+                    let present = self.url().clone();
+                    self.requests.note(&present, Instant::now())?;
+                    self.reconnect(url.as_deref().unwrap_or_default());
+                }
                 Step::Empty => {
                     let left = deadline.map_or(Duration::MAX, |deadline| {
                         deadline.saturating_duration_since(Instant::now())

@@ -1,10 +1,11 @@
 //! A program that publishes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::error::{ClientError, ClientErrorKind};
 use super::link::Link;
 use super::settings::Settings;
+use super::target::Requests;
 use crate::media::flv::MAX_PAYLOAD_LEN;
 use crate::medium::Medium;
 use crate::rtmp::bytes::Bytes;
@@ -45,6 +46,7 @@ pub struct Publisher {
     next: Option<Link<Heap>>,
     /// The latest metadata and sequence headers, for the next connection: data, audio, video.
     headers: [Option<StreamMessage>; 3],
+    requests: Requests,
     has_video: bool,
     out: Vec<u8>,
 }
@@ -57,6 +59,7 @@ impl Publisher {
             link,
             next: None,
             headers: [const { None }; 3],
+            requests: Requests::default(),
             has_video: false,
             out: Vec::new(),
         })
@@ -152,6 +155,7 @@ impl Publisher {
 
     /// Makes the connection that takes over. While it can't be made, the old one goes on.
     fn reconnect(&mut self, to: &str) -> Result<(), ClientError> {
+        self.requests.note(&self.link.url, Instant::now())?;
         let url = match self.link.url.refer(to) {
             Ok(url) => url,
             Err(error) => {

@@ -17,6 +17,38 @@ const MAX_REDIRECTS: u32 = 3;
 /// One more, since a challenge may be out of date.
 const MAX_LOGINS: u32 = 3;
 
+/// The number of times in [`REQUESTS_IN`] that a server may ask for another connection while a stream goes on.
+const MAX_REQUESTS: u32 = 3;
+const REQUESTS_IN: Duration = Duration::from_secs(60);
+
+/// How often servers have asked for another connection. One that does it with each connection would be
+/// connected to as fast as it can answer.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    count: u32,
+    first: Option<Instant>,
+}
+
+impl Requests {
+    /// Whether one more is obeyed. The error says why not.
+    pub(crate) fn note(&mut self, url: &Url, now: Instant) -> Result<(), ClientError> {
+        let is_old = |first| now.saturating_duration_since(first) >= REQUESTS_IN;
+        if self.first.is_none_or(is_old) {
+            (self.count, self.first) = (0, Some(now));
+        }
+        self.count += 1;
+        if self.count <= MAX_REQUESTS {
+            return Ok(());
+        }
+        let (place, seconds) = (url.place(), REQUESTS_IN.as_secs());
+        let text = format!(
+            "{place} asks to connect anew again and again, expected at most {MAX_REQUESTS} times in \
+             {seconds} s"
+        );
+        Err(ClientError::new(ClientErrorKind::BadRedirect, text))
+    }
+}
+
 /// How to connect.
 pub(crate) struct LinkOptions<'a> {
     /// The stream.
@@ -211,5 +243,23 @@ impl<'a> Target<'a> {
 pub(super) fn nonce(bytes: &mut [u8]) {
     if getrandom::fill(bytes).is_err() {
         log::debug!("no random bytes");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_always_asks_for_another_connection_is_not_obeyed_for_ever() {
+        let url = Url::parse("rtmp://a.example/live/door").unwrap();
+        let (mut requests, start) = (Requests::default(), Instant::now());
+        let mut note = |seconds| {
+            let now = start + Duration::from_secs(seconds);
+            requests.note(&url, now).is_ok()
+        };
+        let obeyed = [0, 10, 20, 59, 60, 61, 62, 63].map(&mut note);
+        let expected = [true, true, true, false, true, true, true, false];
+        assert_eq!(obeyed, expected);
     }
 }

@@ -82,7 +82,7 @@ export function showRelays(list, cards) {
     if (state === 'live') words.push(rate(Math.round(relay.bits_per_second / 1000)));
     if (skips) words.push(plural(skips, 'skip'));
     put(facts, words.join(' · '));
-    put(why, (relay.why || '') + (next ? `. Next attempt in ${Math.ceil(next)} s` : ''));
+    put(why, (relay.why || '') + (next ? ` · next attempt in ${Math.ceil(next)} s` : ''));
     why.className = state === 'waiting' ? 'soft' : 'findings';
     end.ariaLabel = `End: ${stream}: ${way}`;
     end.onclick = () => confirm(end.ariaLabel) && change('DELETE', path, why, () => row.remove());

@@ -125,7 +125,15 @@ impl Via {
             true => "FMLE/3.0",
             false => "LNX 9,0,124,2",
         };
-        let mut text = format!("{kind} (compatible; brooklet/{version}");
+        self.with_list(format!("{kind} (compatible; brooklet/{version}"), own)
+    }
+
+    /// The `User-Agent` of a client that plays over HTTP, with the list of its `flashVer`.
+    pub fn user_agent(&self, version: &str) -> String {
+        self.with_list(format!("brooklet/{version} (compatible"), None)
+    }
+
+    fn with_list(&self, mut text: String, own: Option<ServerId>) -> String {
         let others = self.ids().filter(|id| Some(*id) != own);
         let most = MAX_HOPS - usize::from(own.is_some());
         for (place, id) in others.take(most).chain(own).enumerate() {

@@ -200,6 +200,25 @@ fn two_servers_that_pull_from_each_other_are_told_so() {
 }
 
 #[test]
+#[cfg(feature = "http")]
+fn two_servers_that_pull_from_each_other_in_flv_are_told_so() {
+    let [a, b] = [(); 2].map(|()| server(Config::default()));
+    let source = |server: &Server| {
+        let place = server.http_addresses()[0];
+        format!("live/door=http://{place}/live/door.flv")
+    };
+    let mut publisher = publish(&a, "door");
+    publisher.send(&frame(0, 500)).unwrap();
+    pull(&b, &source(&a));
+    wait_for(&b, RelayState::Live);
+    pull(&a, &source(&b));
+    drop(publisher);
+    wait_for(&a, RelayState::BackingOff);
+    let why = report(&a).why.unwrap();
+    assert!(why.contains("answered 403"), "{why}");
+}
+
+#[test]
 fn a_pull_that_is_stopped_ends_its_stream() {
     let source = server(Config::default());
     let edge = server(Config::default());

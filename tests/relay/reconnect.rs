@@ -3,6 +3,7 @@
 use std::thread;
 
 use brooklet::client::{Client, Publisher};
+use brooklet::config::{parse_pull, parse_push};
 use brooklet::rtmp::command::{object, text};
 use brooklet::{Config, Server, StreamMessage, Value};
 
@@ -118,4 +119,42 @@ fn a_player_goes_on_elsewhere() {
     assert_eq!(header.payload(), AVC_HEADER);
     let first = player.recv(SOON).unwrap().unwrap();
     assert_eq!(first, &frame(5, true));
+}
+
+#[test]
+fn a_server_that_always_asks_for_another_connection_is_left_in_the_end() {
+    const WORDS: &str = "asks to connect anew again and again";
+
+    let leaving = || leaving_to(String::new(), true);
+    let mut player = client(leaving().address).play().unwrap();
+    let error = player.recv(SOON).unwrap_err();
+    assert!(error.to_string().contains(WORDS), "{error}");
+
+    let (source, edge) = (leaving(), server(Config::default()));
+    let pull = format!("live/door=rtmp://{}/live/door", source.address);
+    edge.pull(parse_pull(&pull).unwrap()).unwrap();
+    wait_until("the pull backs off", SOON, || {
+        let pulls = edge.pulls();
+        let why = pulls[0].why.as_deref().unwrap_or_default();
+        why.contains(WORDS)
+    });
+    assert_eq!(edge.pulls()[0].connections, 4);
+}
+
+#[test]
+fn a_push_leaves_a_server_that_always_asks_for_another_connection() {
+    let (target, origin) = (leaving_to(String::new(), false), server(Config::default()));
+    let push = format!("live/door=rtmp://{}/live/door", target.address);
+    origin.push(parse_push(&push).unwrap()).unwrap();
+    let mut publisher = client(origin.rtmp_addresses()[0]).publish().unwrap();
+    let mut number = 0;
+    publish_keyframe(&mut publisher, number);
+    wait_until("the push backs off", SOON, || {
+        number += 1;
+        publisher.send(&frame(number, true)).unwrap();
+        let pushes = origin.pushes();
+        let why = pushes[0].why.as_deref().unwrap_or_default();
+        why.contains("asks to connect anew again and again")
+    });
+    assert_eq!(origin.pushes()[0].connections, 4);
 }

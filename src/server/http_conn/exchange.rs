@@ -148,6 +148,23 @@ impl<'a> Exchange<'a> {
         Ok(Admission { key, stream })
     }
 
+    /// Fails if the client is a server that would get back what comes from it.
+    pub(super) fn check_circle(&self, key: &StreamKey) -> Result<(), Response> {
+        let (shared, agent) = (self.shared, self.client.user_agent());
+        let checked = shared.relays.check(agent);
+        let checked = checked.and_then(|()| {
+            let relays = &shared.relays;
+            relays.check_stream(shared, agent, Action::Play, key)
+        });
+        checked.map_err(|why| {
+            self.warn(
+                About::Connection,
+                format_args!("refused play of {key}: {why}"),
+            );
+            Response::text(Status::Forbidden, why)
+        })
+    }
+
     /// Fails if the host name of a request isn't known to be this server's. Also checked for the page
     /// itself: none of its requests would be allowed under that name, and this way the user can read
     /// why.

@@ -61,6 +61,7 @@ pub(super) fn media(
 ) -> Result<Reply<'static>, Response> {
     let admission = exchange.authorize(key)?;
     let name = admission.key.clone();
+    exchange.check_circle(&name)?;
     let stream = admission.published(exchange.shared);
     let stream = stream.ok_or_else(|| not_live(&name))?;
     let mut switching = None;

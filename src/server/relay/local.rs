@@ -1,5 +1,6 @@
 //! The stream of this server that a pull publishes, as an RTMP publisher would.
 
+use std::iter;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use crate::config::Pull;
 use crate::live::Millis;
 use crate::live::life::{PublishRefused, Publisher};
+use crate::live::report::ViewerReport;
 use crate::live::stream::{Closed, Stream, Superseded};
 use crate::medium::Medium;
 use crate::net::socket::Socket;
@@ -63,12 +65,18 @@ impl<'a> Local<'a> {
     /// The `flashVer` with which the source is asked: it names the servers for which players ask, and this
     /// one.
     pub(super) fn flash_ver(&self) -> String {
-        let stream = self.stream();
-        let viewer = stream.and_then(|stream| stream.viewer_after(0, self.shared.now()));
-        let viewer = viewer.and_then(|viewer| self.shared.connections.report_of(viewer.connection));
-        let via = viewer.map(|viewer| Via::parse(&viewer.client));
-        let own = self.shared.relays.own;
-        let via = via.unwrap_or_default();
+        let (shared, now) = (self.shared, self.shared.now());
+        let mut via = Via::default();
+        if let Some(stream) = self.stream() {
+            let after = |viewer: &ViewerReport| stream.viewer_after(viewer.id, now);
+            for viewer in iter::successors(stream.viewer_after(0, now), after) {
+                let viewer = shared.connections.report_of(viewer.connection);
+                viewer
+                    .iter()
+                    .for_each(|viewer| via.merge(&Via::parse(&viewer.client)));
+            }
+        }
+        let own = shared.relays.own;
         via.flash_ver(false, env!("CARGO_PKG_VERSION"), Some(own))
     }
 
@@ -134,6 +142,13 @@ impl<'a> Local<'a> {
         }
         shared.relays.published(shared, &stream);
         Ok(())
+    }
+
+    /// Notes that the publish goes on with another connection.
+    pub(super) fn moved(&self, socket: &Arc<Socket>) {
+        if let Some(permit) = &self.permit {
+            permit.change_socket(socket);
+        }
     }
 
     /// The address by which the publisher is recognized. A camera at the same address as the source must not

@@ -33,7 +33,8 @@ use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::via::{CIRCLE, ServerId, Via};
 pub(in crate::server) use run::Run;
 
-/// The number of pushes and of pulls that a server may have.
+/// The number of pushes and of pulls that a server may have, and of streams that it pushes at once. Each of
+/// these has a thread.
 const MOST: usize = 256;
 
 /// The stack of a thread that resolves names and does TLS handshakes, in bytes.
@@ -175,6 +176,10 @@ impl Relays {
             };
             if shared.is_stopping() || pushed.iter().any(is_same) {
                 continue;
+            }
+            if pushed.len() >= MOST {
+                log::warn!("{} isn't pushed: {MOST} streams are already", stream.key());
+                return;
             }
             let run = Arc::new(Run::new(*id, stream.key().as_str(), target, false));
             pushed.push((Arc::clone(stream), Arc::clone(&run)));
@@ -338,6 +343,7 @@ impl Relays {
                     stream: push.streams.to_string(),
                     target: push.shown(),
                     since: wanted.waits_since,
+                    why: Some("nobody publishes it".to_owned()),
                     ..RelayReport::default()
                 });
             }

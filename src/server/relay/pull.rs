@@ -11,14 +11,14 @@ mod end;
 use std::fmt;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Run;
 use crate::allowance::Allowance;
 use crate::client::ClientError;
 use crate::client::flv_link::FlvLink;
 use crate::client::link::Link;
-use crate::client::target::LinkOptions;
+use crate::client::target::{LinkOptions, Requests};
 use crate::config::Pull;
 use crate::live::arena::Block;
 use crate::live::out::sink::Sink;
@@ -161,8 +161,13 @@ impl Puller<'_> {
     /// Serves a connection, and those to which its server refers, to the end.
     fn serve_all(&mut self, mut source: Source) -> End {
         self.assembly.keep(SPARE_BLOCKS);
+        let mut requests = Requests::default();
         loop {
-            let end = self.serve(&mut source);
+            let mut end = self.serve(&mut source);
+            if let End::Reconnect(_) = &end {
+                let noted = requests.note(source.url(), Instant::now());
+                end = noted.map_or_else(|error| failed(&error), |()| end);
+            }
             let next = match &end {
                 // What comes meanwhile waits in the old socket, and is dropped with it: the new connection
                 // begins at a keyframe.
@@ -178,7 +183,10 @@ impl Puller<'_> {
                 }
             };
             let mut old = match next {
-                Ok(next) => std::mem::replace(&mut source, next),
+                Ok(next) => {
+                    self.local.moved(next.socket());
+                    std::mem::replace(&mut source, next)
+                }
                 Err(end) => {
                     source.close(&end);
                     self.run.let_go(source.socket());

@@ -8,11 +8,11 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Run;
 use crate::client::link::Link;
-use crate::client::target::LinkOptions;
+use crate::client::target::{LinkOptions, Requests};
 use crate::client::{ClientError, ClientErrorKind};
 use crate::live::capabilities::Capabilities;
 use crate::live::out::framing::Framing;
@@ -74,6 +74,7 @@ pub(super) fn run(shared: &Arc<Shared>, stream: &Arc<Stream>, run: &Run) {
     };
     let mut taken = None;
     let mut url = run.url.clone();
+    let mut requests = Requests::default();
     while !push.is_over() {
         if taken.is_none() && !stream.is_live() {
             push.wait_for_publisher();
@@ -86,6 +87,10 @@ pub(super) fn run(shared: &Arc<Shared>, stream: &Arc<Stream>, run: &Run) {
         let end = match connection {
             Ok(mut connection) => {
                 let mut end = push.serve(&mut connection);
+                if let End::Reconnect(_) = &end {
+                    let noted = requests.note(&connection.link.url, Instant::now());
+                    end = noted.map_or_else(|error| failed(&error), |()| end);
+                }
                 if let End::Reconnect(to) = &end {
                     // Media go on to the old connection until there is a new one.
                     log::info!("{push}: asked to connect anew, to {to}");

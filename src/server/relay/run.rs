@@ -152,7 +152,12 @@ impl Run {
         let (said, random) = (why.clone(), u32::from_ne_bytes(random));
         let next = self.with_course(|course| course.fail(failure, why, random, now));
         let seconds = Tenths(next - now);
-        log::warn!("{who}: {said}. Next attempt in {seconds} s");
+        let stop = if said.ends_with(['.', '?', '!']) {
+            ""
+        } else {
+            "."
+        };
+        log::warn!("{who}: {said}{stop} Next attempt in {seconds} s");
         next
     }
 
