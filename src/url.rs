@@ -11,6 +11,8 @@
 mod refer;
 mod secrets;
 
+pub use secrets::without_urls;
+
 use std::fmt;
 
 /// The longest URL that is accepted, in bytes.
@@ -102,6 +104,8 @@ pub enum UrlError {
     TooLong,
     /// A server refers from an encrypted connection to one that isn't.
     Unencrypted,
+    /// This build is without TLS.
+    NoTls,
 }
 
 impl fmt::Display for UrlError {
@@ -123,6 +127,10 @@ impl fmt::Display for UrlError {
             UrlError::Unencrypted => {
                 "the server refers from rtmps:// to rtmp://, which would show the key to everybody \
                  in between"
+            }
+            UrlError::NoTls => {
+                "this build is without TLS: build it with --features tls, or let stunnel do TLS, as \
+                 the README shows"
             }
         })
     }
@@ -182,6 +190,14 @@ impl Url {
             app_len,
             pin,
         })
+    }
+
+    /// The URL itself, if this build can connect to it.
+    pub fn usable(self) -> Result<Url, UrlError> {
+        match self.scheme.is_tls() && cfg!(not(feature = "tls")) {
+            true => Err(UrlError::NoTls),
+            false => Ok(self),
+        }
     }
 
     /// The scheme.

@@ -1,12 +1,14 @@
 //! What a program says about the connection it wants.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::{ClientError, ClientErrorKind};
 use super::player::Player;
 use super::publisher::Publisher;
 use super::settings::Settings;
+use crate::net::tls::TlsClient;
 use crate::url::Url;
 
 /// A client of another server, before it connects.
@@ -31,9 +33,9 @@ impl Client {
     /// password and port may be left out; `rtmps://` if this build has TLS. `http://` and `https://` play
     /// FLV. Path and query are sent byte for byte.
     ///
-    /// Fails if the URL can't be parsed.
+    /// Fails if the URL can't be parsed, or if it needs TLS and this build has none.
     pub fn new(url: &str) -> Result<Client, ClientError> {
-        Ok(Client(Settings::new(Url::parse(url)?)))
+        Ok(Client(Settings::new(Url::parse(url)?.usable()?)))
     }
 
     /// Limits the time from the first packet to the accepted publish or play, redirects and login included.
@@ -45,7 +47,7 @@ impl Client {
 
     /// Introduces the client with another name than brooklet's own, as `flashVer`.
     pub fn name(mut self, name: &str) -> Client {
-        self.0.flash_ver = name.to_owned();
+        self.0.flash_ver = Some(name.to_owned());
         self
     }
 
@@ -58,7 +60,7 @@ impl Client {
 
     /// Trusts the certificates in this PEM file, besides those of the system.
     pub fn tls_ca(mut self, ca: Option<PathBuf>) -> Client {
-        self.0.ca = ca;
+        self.0.tls = Arc::new(TlsClient::new(ca));
         self
     }
 
@@ -76,12 +78,12 @@ impl Client {
             );
             return Err(ClientError::new(ClientErrorKind::BadUrl, text));
         }
-        Publisher::open(self.0)
+        Publisher::open(self.0.named(true))
     }
 
     /// Connects and plays. Returns when the server has accepted that, which may be long before the stream
     /// is live.
     pub fn play(self) -> Result<Player, ClientError> {
-        Player::open(self.0)
+        Player::open(self.0.named(false))
     }
 }

@@ -8,7 +8,6 @@ use super::error::{ClientError, ClientErrorKind};
 use super::flv_link::FlvLink;
 use super::link::Link;
 use super::settings::Settings;
-use super::target::redirected;
 use crate::medium::Medium;
 use crate::net::socket::Socket;
 use crate::rtmp::bytes::Bytes;
@@ -198,7 +197,7 @@ impl Player {
 
     /// Goes on with another connection. If there is none, the old one goes on.
     fn reconnect(&mut self, to: &str) {
-        let url = match redirected(self.url(), to) {
+        let url = match self.url().refer(to) {
             Ok(url) => url,
             Err(error) => return log::warn!("cannot reconnect as the server asks: {error}"),
         };

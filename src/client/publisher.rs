@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::error::{ClientError, ClientErrorKind};
 use super::link::Link;
 use super::settings::Settings;
-use super::target::redirected;
 use crate::media::flv::MAX_PAYLOAD_LEN;
 use crate::medium::Medium;
 use crate::rtmp::bytes::Bytes;
@@ -153,7 +152,7 @@ impl Publisher {
 
     /// Makes the connection that takes over. While it can't be made, the old one goes on.
     fn reconnect(&mut self, to: &str) -> Result<(), ClientError> {
-        let url = match redirected(&self.link.url, to) {
+        let url = match self.link.url.refer(to) {
             Ok(url) => url,
             Err(error) => {
                 log::warn!("cannot reconnect as the server asks: {error}");

@@ -1,14 +1,14 @@
 //! Where a client connects to, and how: the URL, which redirects and logins may change.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::error::{ClientError, ClientErrorKind, words};
 use crate::net::dial::dial;
 use crate::net::socket::Socket;
+use crate::net::tls::TlsClient;
 use crate::rtmp::authmod::{RANDOM_LEN, Reply};
 use crate::rtmp::client_session::{ConnectOptions, Refusal, RefusalKind};
-use crate::url::{Url, UrlError};
+use crate::url::Url;
 
 /// The number of times that a server may send a client elsewhere.
 const MAX_REDIRECTS: u32 = 3;
@@ -30,9 +30,8 @@ pub(crate) struct LinkOptions<'a> {
     /// Whether all codecs of Enhanced RTMP are announced. If the server then refuses connect, the client
     /// tries again without.
     pub(crate) is_enhanced: bool,
-    /// A PEM file of certificates that are trusted besides those of the system.
-    #[cfg_attr(not(feature = "tls"), allow(dead_code))]
-    pub(crate) ca: Option<&'a Path>,
+    /// The servers that are trusted.
+    pub(crate) tls: &'a TlsClient,
     /// Looked at before each step and once a second.
     pub(crate) is_cancelled: &'a dyn Fn() -> bool,
 }
@@ -83,34 +82,15 @@ impl<'a> Target<'a> {
     /// Connects a socket, inside of TLS if the URL says so.
     pub(super) fn dial(&self) -> Result<Socket, ClientError> {
         let (host, port) = (self.url.host(), self.url.port());
-        if self.url.scheme().is_tls() && cfg!(not(feature = "tls")) {
-            let text =
-                "this build is without TLS: build it with --features tls, or let stunnel do it";
-            return Err(ClientError::new(ClientErrorKind::BadUrl, text));
-        }
         let socket = dial(host, port, self.deadline, self.options.is_cancelled)?;
-        if self.url.scheme().is_tls() {
-            self.secure(socket)
-        } else {
-            Ok(socket)
+        if !self.url.scheme().is_tls() {
+            return Ok(socket);
         }
-    }
-
-    #[cfg(feature = "tls")]
-    fn secure(&self, socket: Socket) -> Result<Socket, ClientError> {
-        use crate::net::tls::TlsClient;
-
-        let secured = TlsClient::new(self.options.ca)
-            .and_then(|client| socket.connect_tls(&client, self.url.host(), self.url.pin()));
+        let secured = socket.connect_tls(self.options.tls, host, self.url.pin());
         secured.map_err(|error| {
             let text = format!("{}: {error}", self.url.place());
             ClientError::new(ClientErrorKind::NoConnection, text)
         })
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn secure(&self, socket: Socket) -> Result<Socket, ClientError> {
-        Ok(socket)
     }
 
     /// The properties of connect.
@@ -163,7 +143,10 @@ impl<'a> Target<'a> {
             Failed::Refused(what, refusal) => match &refusal.kind {
                 RefusalKind::Redirect(to) => self.redirect(to),
                 RefusalKind::Login => self.log_in(&refusal),
-                RefusalKind::Other if self.is_enhanced && what == "connect" => {
+                // Some servers say "Rejected" to fields that they don't know.
+                RefusalKind::Other | RefusalKind::Denied
+                    if self.is_enhanced && what == "connect" =>
+                {
                     self.is_enhanced = false;
                     Ok(())
                 }
@@ -207,10 +190,14 @@ impl<'a> Target<'a> {
                 "redirected more than {MAX_REDIRECTS} times, at last by {place}"
             ));
         }
-        let url = match redirected(&self.url, to) {
+        let url = match self.url.refer(to) {
             Ok(url) => url,
             Err(error) => {
-                let shown = words(&self.url, to);
+                // Only of a whole URL is it known what may be a secret.
+                let shown = match to.contains("://") {
+                    true => words(&self.url, to),
+                    false => "...".to_owned(),
+                };
                 return bad(format!("{place} redirects to \"{shown}\": {error}"));
             }
         };
@@ -220,58 +207,9 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Returns the URL to which `to` leads from `url`; the same one if it is empty.
-pub(crate) fn redirected(url: &Url, to: &str) -> Result<Url, UrlError> {
-    if to.is_empty() {
-        return Ok(url.clone());
-    }
-    if url.scheme().is_rtmp() {
-        return url.refer(to);
-    }
-    let scheme = url.scheme().name();
-    let place = || format!("{scheme}://{}", url.place());
-    let absolute = if to.contains("://") {
-        to.to_owned()
-    } else if to.starts_with("//") {
-        [scheme, ":", to].concat()
-    } else if to.starts_with('/') {
-        [&place(), to].concat()
-    } else {
-        let path = url.path().split('?').next().unwrap_or_default();
-        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        [&place(), folder, "/", to].concat()
-    };
-    let other = Url::parse(&absolute)?;
-    match other.scheme().is_rtmp() {
-        true => Err(UrlError::UnknownScheme(other.scheme().name().to_owned())),
-        false if scheme == "https" && !other.scheme().is_tls() => Err(UrlError::Unencrypted),
-        false => Ok(other),
-    }
-}
-
 /// Fills `bytes` with random values.
 pub(super) fn nonce(bytes: &mut [u8]) {
     if getrandom::fill(bytes).is_err() {
         log::debug!("no random bytes");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn http_servers_redirect_to_absolute_and_relative_places() {
-        let url = Url::parse("http://a.example/live/door.flv?key=7").unwrap();
-        for (to, expected) in [
-            ("/x.flv", "/x.flv"),
-            ("y.flv?a", "/live/y.flv?a"),
-            ("http://b.example/z", "/z"),
-        ] {
-            assert_eq!(redirected(&url, to).unwrap().path(), expected);
-        }
-        assert!(redirected(&url, "rtmp://b.example/live/door").is_err());
-        let url = Url::parse("https://a.example/door.flv").unwrap();
-        assert!(redirected(&url, "http://a.example/door.flv").is_err());
     }
 }

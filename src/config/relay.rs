@@ -110,14 +110,14 @@ pub fn parse_push(text: &str) -> Result<Push, String> {
     parse(text, PUSH, |text| {
         let (streams, url) = text.split_once('=').ok_or(PUSH)?;
         let streams = Scope::parse(streams).ok_or(PUSH)?;
-        let of_file = target(url)?;
-        let mut url = of_file.trim_end_matches('/').to_owned();
+        let mut url = target(url)?;
         // The names of several streams come after what is given.
         if matches!(streams, Scope::Under(_)) {
-            let app = url.strip_suffix("/*").unwrap_or(&url);
+            let app = url.trim_end_matches('/');
+            let app = app.strip_suffix("/*").unwrap_or(app);
             url = [app, "/", ANY].concat();
         }
-        let target = Url::parse(&url).map_err(|error| error.to_string())?;
+        let target = parse_url(&url)?;
         if !target.scheme().is_rtmp() {
             let name = target.scheme().name();
             return Err(format!("rtmp:// or rtmps:// for a push, not {name}://"));
@@ -148,7 +148,7 @@ pub fn parse_pull(text: &str) -> Result<Pull, String> {
         let Some(Scope::Stream(stream)) = Scope::parse(stream) else {
             return Err(PULL.to_owned());
         };
-        let source = Url::parse(&target(url)?).map_err(|error| error.to_string())?;
+        let source = parse_url(&target(url)?)?;
         Ok(Pull {
             stream,
             source,
@@ -176,6 +176,11 @@ fn parse<T>(
 
 /// The longest text of a push or pull, in bytes.
 const MAX_LEN: usize = 4096;
+
+fn parse_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).and_then(Url::usable);
+    url.map_err(|error| format!("a URL that can be used: {error}"))
+}
 
 /// A URL, which may be in a file.
 fn target(text: &str) -> Result<String, String> {
@@ -217,6 +222,7 @@ mod tests {
                 "a",
                 "k?x=1&y=%20",
             ),
+            ("live/door=rtmp://h/a/k?x=/y/", "live/door", "a", "k?x=/y/"),
             ("live/*=rtmp://h/a", "live/door", "a", "door"),
             ("live/*=rtmp://h/a/", "live/door", "a", "door"),
             ("live/*=rtmp://h/a/*", "live/x/y", "a", "x/y"),

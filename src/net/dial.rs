@@ -46,14 +46,28 @@ pub(crate) fn dial(
     deadline: Instant,
     is_cancelled: &dyn Fn() -> bool,
 ) -> Result<Socket, DialError> {
+    let resolve = || (host, port).to_socket_addrs();
+    dial_by(&resolve, host, port, deadline, is_cancelled)
+}
+
+/// A resolver of one name.
+type Resolve<'a> = dyn Fn() -> io::Result<std::vec::IntoIter<SocketAddr>> + 'a;
+
+fn dial_by(
+    resolve: &Resolve<'_>,
+    host: &str,
+    port: u16,
+    deadline: Instant,
+    is_cancelled: &dyn Fn() -> bool,
+) -> Result<Socket, DialError> {
     let failed = |what| {
         let colon = if host.contains(':') { "[]" } else { "" };
         let (open, close) = colon.split_at(colon.len() / 2);
         let place = format!("{open}{host}{close}:{port}");
         DialError { place, what }
     };
-    let addresses = (host, port).to_socket_addrs();
-    let addresses = alternating(addresses.map_err(|error| failed(Failed::Resolve(error)))?);
+    let addresses = resolve().map_err(|error| failed(Failed::Resolve(error)));
+    let addresses = alternating(addresses?);
     let mut tried = Vec::new();
     for address in addresses {
         if is_cancelled() {
@@ -162,6 +176,32 @@ mod tests {
             let port = listener.local_addr().unwrap().port();
             dial(host, port, soon(), &|| false).unwrap();
         }
+    }
+
+    #[test]
+    fn each_attempt_asks_for_the_addresses_anew_and_tries_all_of_them() {
+        let listen = || TcpListener::bind("127.0.0.1:0").unwrap();
+        let [gone, moved] = [listen(), listen()].map(|listener| {
+            let address = listener.local_addr().unwrap();
+            (listener, address)
+        });
+        drop(gone.0);
+        let answers = [vec![gone.1], vec![gone.1, moved.1], vec![moved.1]];
+        let asked = std::cell::Cell::new(0);
+        let resolve = || {
+            let answer = answers[asked.get()].clone();
+            asked.set(asked.get() + 1);
+            Ok(answer.into_iter())
+        };
+        let attempt = || dial_by(&resolve, "camera.example", 1935, soon(), &|| false);
+        let error = attempt().err().unwrap().to_string();
+        let expected = "cannot connect to camera.example:1935: 127.0.0.1: Connection refused";
+        assert!(error.starts_with(expected), "{error}");
+        for _ in 0..2 {
+            let socket = attempt().unwrap();
+            assert_eq!(socket.peer_address(), Some(moved.1));
+        }
+        assert_eq!(asked.get(), 3);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Sockets, as the server and the client use them: options, blocking reads, sends that never wait.
 
+#[cfg(all(feature = "relay", target_os = "linux"))]
+mod acknowledged;
 #[cfg(feature = "relay")]
 pub(crate) mod dial;
 pub(crate) mod socket;

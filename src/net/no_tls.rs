@@ -2,10 +2,15 @@
 
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::path::Path;
+#[cfg(feature = "relay")]
+use std::path::PathBuf;
 
-/// How to get it.
-const MISSING: &str =
-    "this build is without TLS: build it with --features tls, or let stunnel do it";
+use crate::url::UrlError;
+
+/// Says how to get it.
+fn missing() -> io::Error {
+    io::Error::new(ErrorKind::Unsupported, UrlError::NoTls.to_string())
+}
 
 /// The certificate of a server, of which there is none.
 pub(crate) enum TlsServer {}
@@ -20,7 +25,7 @@ pub(crate) enum Reload {
 
 impl TlsServer {
     pub(crate) fn load(_: &Path, _: &Path) -> io::Result<TlsServer> {
-        Err(io::Error::new(ErrorKind::Unsupported, MISSING))
+        Err(missing())
     }
 
     pub(crate) fn reload(&self) -> Reload {
@@ -29,6 +34,32 @@ impl TlsServer {
 
     pub(super) fn accept(&self) -> io::Result<Tls> {
         match *self {}
+    }
+}
+
+/// The servers that are trusted, of which there are none.
+#[cfg(feature = "relay")]
+#[derive(Debug)]
+pub(crate) struct TlsClient {
+    has_own: bool,
+}
+
+#[cfg(feature = "relay")]
+impl TlsClient {
+    pub(crate) fn new(ca: Option<PathBuf>) -> TlsClient {
+        let has_own = ca.is_some();
+        TlsClient { has_own }
+    }
+
+    pub(crate) fn check(&self) -> io::Result<()> {
+        match self.has_own {
+            true => Err(missing()),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn connect(&self, _: &str, _: Option<&[u8; 32]>) -> io::Result<Tls> {
+        Err(missing())
     }
 }
 

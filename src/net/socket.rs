@@ -90,7 +90,7 @@ impl Socket {
 
     /// The same inside of TLS, to a server of this name. With a pin, its certificate has to have this
     /// SHA-256. The handshake is done by the first reads and writes.
-    #[cfg(all(feature = "tls", feature = "relay"))]
+    #[cfg(feature = "relay")]
     pub(crate) fn connect_tls(
         self,
         client: &super::tls::TlsClient,
@@ -112,6 +112,19 @@ impl Socket {
     pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
         let address = self.stream.peer_addr().ok()?;
         Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+
+    /// The number of bytes that the peer's system has acknowledged, and the number of those that it
+    /// hasn't; `None` if this system doesn't tell.
+    #[cfg(feature = "relay")]
+    pub(crate) fn acknowledged(&self) -> Option<[u64; 2]> {
+        #[cfg(target_os = "linux")]
+        return super::acknowledged::ask(
+            self.stream.local_addr().ok()?,
+            self.stream.peer_addr().ok()?,
+        );
+        #[cfg(not(target_os = "linux"))]
+        None
     }
 
     /// Whether the peer speaks TLS.

@@ -61,7 +61,7 @@ pub(super) fn shown(arguments: &[OsString]) -> Vec<OsString> {
                 is_value = true;
                 argument.clone()
             }
-            _ if text.contains("://") => "***".into(),
+            _ if text.contains(":/") => "***".into(),
             _ => argument.clone(),
         }
     });

@@ -314,10 +314,7 @@ pub(crate) fn parse(
                 return Err(unknown_short(letter, &rest.to_string_lossy()));
             }
             Arg::Value(value) => {
-                let value = value.to_string_lossy();
-                return Err(format!(
-                    "unexpected argument {value:?}. Options start with --; try --help"
-                ));
+                return Err(unexpected(&value.to_string_lossy()));
             }
         }
     }
@@ -338,8 +335,17 @@ fn command(arguments: &[OsString]) -> Option<String> {
 use remote::unknown as unknown_command;
 
 #[cfg(not(feature = "relay"))]
-fn unknown_command(name: &str) -> String {
-    format!("unexpected argument {name:?}. Options start with --; try --help")
+use unexpected as unknown_command;
+
+fn unexpected(argument: &str) -> String {
+    let shown = word(argument);
+    format!("unexpected argument {shown:?}. Options start with --; try --help")
+}
+
+/// An argument as it may be repeated: if it is short, and all letters. Others may be a key, or a URL with one.
+fn word(argument: &str) -> &str {
+    let is_word = argument.len() <= 20 && argument.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if is_word { argument } else { "..." }
 }
 
 /// Refuses a `--max-lag` for which the history is too short. The default depends on the history.

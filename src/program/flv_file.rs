@@ -8,6 +8,7 @@ use brooklet::media::flv::{self, FILE_HEADER_LEN, TAG_HEADER_LEN, TagHeader, tag
 use brooklet::rtmp::bytes::Bytes;
 use brooklet::rtmp::file_metadata::FileProperties;
 use brooklet::rtmp::metadata;
+use brooklet::url::without_urls;
 use brooklet::{Medium, StreamMessage};
 
 /// See the module's documentation. What is known only at the end (the duration, and whether there is audio
@@ -50,7 +51,7 @@ impl FlvFile {
         let is_pipe = path.as_os_str() == "-";
         let name = match is_pipe {
             true => "standard output".to_owned(),
-            false => path.display().to_string(),
+            false => without_urls(&path.display().to_string()),
         };
         let out: Box<dyn Out> = match is_pipe {
             true => Box::new(io::stdout()),
@@ -71,6 +72,10 @@ impl FlvFile {
             properties: None,
         };
         file.put(&flv::file_header(true, true))?;
+        if is_pipe {
+            // A program behind it may wait for this before it looks at anything else.
+            file.done(|out| out.flush())?;
+        }
         Ok(file)
     }
 

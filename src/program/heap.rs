@@ -1,4 +1,4 @@
-//! Settings of the C library's allocator, so that it keeps no freed memory.
+//! Settings of the C library's allocator, so that it keeps no freed memory; and arguments that hide secrets.
 //!
 //! glibc is optimized for programs that allocate a lot on many processors: eight heaps per processor
 //! (two on 32 bits), a cache of freed memory per thread, and up to 40 MB of stacks of threads that have
@@ -49,8 +49,8 @@ const TUNABLES: &str = "GLIBC_TUNABLES";
 /// have the prefix of the options, since unknown variables with that prefix are refused.
 const DONE: &str = "HEAP_OF_BROOKLET_IS_SETTLED";
 
-/// Executes the program once more with the settings, unless that has been done. Continues without them
-/// if it isn't possible (QEMU without binfmt, no /proc).
+/// Executes the program once more with the settings, and without secrets in its arguments, unless that has
+/// been done. Continues without them if it isn't possible (QEMU without binfmt, no /proc).
 pub(crate) fn settle() {
     if env::var_os(DONE).is_none() {
         let _ = start_again();
@@ -63,6 +63,10 @@ fn start_again() -> Option<()> {
     let program = text(env::current_exe().ok()?.into_os_string())?;
     let mut given: Vec<_> = env::args_os().collect();
     let secret = arguments::joined(given.get(1..).unwrap_or_default());
+    // musl has a single heap, and returns memory to the system by itself.
+    if cfg!(not(target_env = "gnu")) && secret.is_none() {
+        return None;
+    }
     if secret.is_some() {
         given = arguments::shown(&given);
     }

@@ -6,7 +6,7 @@ mod cli;
 #[cfg(feature = "relay")]
 mod flv_file;
 mod greeting;
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(target_os = "linux")]
 mod heap;
 mod logger;
 #[cfg(feature = "relay")]
@@ -52,8 +52,7 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 /// Runs the program. The only place with exit codes: 0 after a signal or when a command is done, 1 when
 /// the server can't start or a command fails, 2 for wrong usage.
 pub(crate) fn run() -> ExitCode {
-    // musl has a single heap and returns memory to the system by itself.
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[cfg(target_os = "linux")]
     heap::settle();
     match cli::parse(arguments::given(), std::env::vars_os()) {
         Ok(Request::Print(text)) => {

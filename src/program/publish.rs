@@ -32,6 +32,7 @@ pub(crate) fn publish(
     // Before the connection, so that a wrong file disturbs no server.
     let mut source = Source::open(path)?;
     let mut message = source.next()?;
+    source.warn_of_tracks();
     let mut publisher = client.publish().map_err(|error| error.to_string())?;
     let mut progress = Progress::new();
     let mut timeline = Timeline::default();
@@ -91,11 +92,18 @@ struct Timeline {
     offset: u32,
     /// The first timestamp of this pass in the file.
     base: Option<u32>,
-    /// The latest time of a frame, and the one before it of the same medium.
-    last: u32,
-    last_of: [Option<u32>; 2],
-    gap: u32,
+    /// Audio and video of this pass, in times since the first timestamp.
+    spans: [Option<Span>; 2],
     has_frames: bool,
+}
+
+/// The frames of a medium.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    first: u32,
+    last: u32,
+    /// The latest step between two frames, if it is one without a jump.
+    gap: Option<u32>,
 }
 
 impl Timeline {
@@ -114,25 +122,34 @@ impl Timeline {
         let at = message.timestamp().wrapping_sub(base);
         // A frame that is a little earlier than the first one.
         let at = if at > u32::MAX - MAX_GAP { 0 } else { at };
-        let at = self.offset.wrapping_add(at);
-        let last_of = &mut self.last_of[usize::from(medium == Medium::Video)];
-        let step = last_of.map_or(0, |last| at.wrapping_sub(last));
-        if (1..=MAX_GAP).contains(&step) && (medium == Medium::Video || self.gap == 0) {
-            self.gap = step;
+        let span = &mut self.spans[usize::from(medium == Medium::Video)];
+        let span = span.get_or_insert(Span {
+            first: at,
+            last: at,
+            gap: None,
+        });
+        let step = at.wrapping_sub(span.last);
+        if (1..=MAX_GAP).contains(&step) {
+            span.gap = Some(step);
         }
-        *last_of = Some(at);
-        if !self.has_frames || at.wrapping_sub(self.last) < u32::MAX / 2 {
-            self.last = at;
+        if step < u32::MAX / 2 {
+            span.last = at;
         }
         self.has_frames = true;
-        at
+        self.offset.wrapping_add(at)
     }
 
+    /// Begins again as soon as each medium has ended. They begin and end at different times: both are as
+    /// close as they can be without going back.
     fn begin_again(&mut self) {
-        let gap = if self.gap == 0 { GAP } else { self.gap };
-        self.offset = self.last.wrapping_add(gap);
+        let lengths = self.spans.iter().flatten().map(|span| {
+            let gap = span.gap.unwrap_or(GAP);
+            span.last.wrapping_sub(span.first).wrapping_add(gap)
+        });
+        let length = lengths.max().unwrap_or(0);
+        self.offset = self.offset.wrapping_add(length);
         self.base = None;
-        self.last_of = [None; 2];
+        self.spans = [None; 2];
     }
 }
 
@@ -155,5 +172,29 @@ mod tests {
             timeline.begin_again();
         }
         assert_eq!(times, [0, 0, 33, 66, 60, 99, 99, 132, 165, 159]);
+    }
+
+    #[test]
+    fn a_seam_is_no_longer_than_the_medium_that_ends_last_needs() {
+        let mut timeline = Timeline::default();
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..3 {
+            // B-frames make video begin before audio, which ends after it.
+            for at in [0, 40, 80, 120] {
+                let frame = StreamMessage::video(at, &b"\x27\x01\0\0\0\0\0\0\x01\x41"[..]);
+                times[0].push(timeline.place(&frame));
+            }
+            for at in [60, 81, 102, 123, 144, 165, 186] {
+                times[1].push(timeline.place(&StreamMessage::audio(at, &b"\xAF\x01\0"[..])));
+            }
+            timeline.begin_again();
+        }
+        let steps = |times: &[u32]| -> Vec<u32> {
+            times.windows(2).map(|pair| pair[1] - pair[0]).collect()
+        };
+        assert_eq!(steps(&times[0])[..4], [40, 40, 40, 40]);
+        let audio = steps(&times[1]);
+        // Video needs 160 ms, audio 147.
+        assert_eq!(audio[..8], [21, 21, 21, 21, 21, 21, 34, 21]);
     }
 }

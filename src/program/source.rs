@@ -1,21 +1,28 @@
 //! A file that is published, as messages.
 
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use brooklet::StreamMessage;
 use brooklet::media::flv::tag_type;
 use brooklet::media::flv_reader::{FlvPart, FlvReader};
-use brooklet::media::mp4::demux::{Demuxer, ReadAt};
+use brooklet::media::mp4::demux::{Demuxer, ReadAt, TrackSummary, is_mp4};
 use brooklet::media::{Error, Medium};
+use brooklet::rtmp::file_metadata::FileProperties;
+use brooklet::url::without_urls;
+
+use super::logger;
 
 /// The longest message, in bytes: what FLV and RTMP can carry.
 const MAX_LEN: u32 = 0xFF_FFFF;
 
 /// The length of the buffer for FLV.
 const BUFFER_LEN: usize = 64 * 1024;
+
+/// The number of bytes that tell what a file is.
+const START_LEN: usize = 8;
 
 /// See the module's documentation.
 pub(crate) enum Source {
@@ -37,6 +44,8 @@ pub(crate) struct Mp4File {
     name: String,
     file: AtFile,
     demuxer: Demuxer,
+    /// What comes before everything else.
+    metadata: Option<StreamMessage>,
 }
 
 struct AtFile(File);
@@ -65,38 +74,68 @@ impl Source {
     /// Opens a file of FLV or MP4, or FLV from standard input for `-`.
     pub(crate) fn open(path: &Path) -> Result<Source, String> {
         if path.as_os_str() == "-" {
-            return Ok(Source::flv("standard input", Box::new(io::stdin())));
+            return Source::from_pipe("standard input", Box::new(io::stdin()));
         }
-        let name = path.display().to_string();
+        let name = without_urls(&path.display().to_string());
         let io = |error| format!("cannot read {name}: {error}");
-        let mut file = File::open(path).map_err(io)?;
-        let mut start = [0; 3];
-        let len = file.read(&mut start).map_err(io)?;
-        if start[..len] == *b"FLV" {
-            file.rewind().map_err(io)?;
-            return Ok(Source::flv(&name, Box::new(file)));
+        let file = File::open(path).map_err(io)?;
+        if file
+            .metadata()
+            .is_ok_and(|found| !found.is_file() && !found.is_dir())
+        {
+            return Source::from_pipe(&name, Box::new(file));
         }
         let mut file = AtFile(file);
-        match Demuxer::open(&mut file, MAX_LEN) {
-            Ok(demuxer) => Ok(Source::Mp4(Box::new(Mp4File {
-                name,
-                file,
-                demuxer,
-            }))),
-            Err(Error::Malformed(why)) => Err(format!("{name} is neither FLV nor MP4: {why}")),
-            Err(Error::Unsupported(why)) => Err(format!("cannot publish {name}: {why}")),
+        let mut start = [0; START_LEN];
+        let len = file
+            .read_at(0, &mut start)
+            .map_err(|why| format!("cannot read {name}: {why}"))?;
+        let start = &start[..len];
+        if !is_mp4(start) {
+            check_start(&name, start)?;
+            return Ok(Source::Flv(FlvFile::new(&name, Box::new(file.0))));
         }
+        let demuxer = Demuxer::open(&mut file, MAX_LEN);
+        let mut demuxer = demuxer.map_err(|why| format!("cannot publish {name}: {why}"))?;
+        let metadata = metadata(&demuxer.summaries());
+        Ok(Source::Mp4(Box::new(Mp4File {
+            name,
+            file,
+            demuxer,
+            metadata: Some(metadata),
+        })))
     }
 
-    fn flv(name: &str, input: Box<dyn Read>) -> Source {
-        Source::Flv(FlvFile {
-            name: name.to_owned(),
-            input,
-            reader: FlvReader::new(MAX_LEN),
-            buffer: vec![0; BUFFER_LEN],
-            at: 0,
-            end: 0,
-        })
+    /// Reads what can be read only once.
+    fn from_pipe(name: &str, input: Box<dyn Read>) -> Result<Source, String> {
+        let mut file = FlvFile::new(name, input);
+        while file.end < START_LEN {
+            let io = |error: io::Error| format!("cannot read {name}: {error}");
+            match file.input.read(&mut file.buffer[file.end..]) {
+                Ok(0) => break,
+                Ok(len) => file.end += len,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(io(error)),
+            }
+        }
+        let start = &file.buffer[..file.end];
+        if is_mp4(start) {
+            return Err(format!(
+                "{name} is MP4, which is read at many places: give the name of a file, or FLV here"
+            ));
+        }
+        check_start(name, start)?;
+        Ok(Source::Flv(file))
+    }
+
+    /// Says which tracks of the file aren't published.
+    pub(crate) fn warn_of_tracks(&self) {
+        let Source::Mp4(file) = self else { return };
+        if let Some(codecs) = file.demuxer.left_out() {
+            let name = &file.name;
+            let text = format!("{name}: published without {codecs}, which FLV can't carry");
+            logger::complain(&text);
+        }
     }
 
     /// Reads the next message; `None` at the end of the file.
@@ -107,6 +146,9 @@ impl Source {
                 next.map_err(|why| format!("{}: {why}", file.name))
             }
             Source::Mp4(file) => {
+                if let Some(metadata) = file.metadata.take() {
+                    return Ok(Some(metadata));
+                }
                 let mut payload = Vec::new();
                 let next = file.demuxer.next(&mut file.file, &mut payload);
                 let next = next.map_err(|why| format!("{}: {why}", file.name))?;
@@ -119,7 +161,58 @@ impl Source {
     }
 }
 
+/// Refuses what isn't FLV, given the first bytes.
+fn check_start(name: &str, start: &[u8]) -> Result<(), String> {
+    match start {
+        [] => Err(format!("{name} is empty, expected FLV or MP4")),
+        [b'F', b'L', b'V', ..] => Ok(()),
+        _ => Err(format!(
+            "{name} is neither FLV nor MP4: it begins with \"{}\"",
+            start.escape_ascii()
+        )),
+    }
+}
+
+/// The metadata of an MP4 file, with the names and units of ffmpeg.
+fn metadata(tracks: &[TrackSummary]) -> StreamMessage {
+    let mut properties = FileProperties::default();
+    // As of all streams that are live.
+    properties.add_number("duration", 0.0);
+    for track in tracks {
+        let [codec_id, data_rate] = match track.medium {
+            Medium::Video => ["videocodecid", "videodatarate"],
+            Medium::Audio => ["audiocodecid", "audiodatarate"],
+        };
+        let is_video = track.medium == Medium::Video;
+        for (name, number) in [
+            ("width", track.size.map(|(width, _)| width.into())),
+            ("height", track.size.map(|(_, height)| height.into())),
+            (data_rate, track.bit_rate.map(|bits| bits / 1024.0)),
+            ("framerate", track.frame_rate.filter(|_| is_video)),
+            ("audiosamplerate", track.sample_rate.map(f64::from)),
+            ("audiochannels", track.channels.map(f64::from)),
+            (codec_id, Some(track.codec_id.into())),
+        ] {
+            if let Some(number) = number {
+                properties.add_number(name, number);
+            }
+        }
+    }
+    StreamMessage::data(0, properties.message())
+}
+
 impl FlvFile {
+    fn new(name: &str, input: Box<dyn Read>) -> FlvFile {
+        FlvFile {
+            name: name.to_owned(),
+            input,
+            reader: FlvReader::new(MAX_LEN),
+            buffer: vec![0; BUFFER_LEN],
+            at: 0,
+            end: 0,
+        }
+    }
+
     fn next(&mut self) -> Result<Option<StreamMessage>, String> {
         let mut tag = None;
         let mut payload = Vec::new();

@@ -11,9 +11,9 @@ pub(crate) const DEAD_AFTER: Millis = 10_000;
 /// How a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
-    /// Bytes move, or have moved a moment ago.
+    /// Bytes have moved since the last look.
     Moving,
-    /// Nothing moves, and nothing waits.
+    /// Nothing has moved since then, but that means nothing: nothing waits, or it does so for a moment.
     Idle,
     /// Something waits, and nothing has moved for [`STALLED_AFTER`].
     Stalled,
@@ -44,7 +44,7 @@ impl Watch {
             return if has_moved { Pace::Moving } else { Pace::Idle };
         }
         match now.saturating_sub(self.moved) {
-            0..STALLED_AFTER => Pace::Moving,
+            0..STALLED_AFTER => Pace::Idle,
             STALLED_AFTER..DEAD_AFTER => Pace::Stalled,
             _ => Pace::Dead,
         }
@@ -60,7 +60,7 @@ mod tests {
         let mut watch = Watch::new(100, 5_000);
         for (now, bytes, is_waiting, expected) in [
             (6_000, 200, true, Pace::Moving),
-            (9_999, 200, true, Pace::Moving),
+            (9_999, 200, true, Pace::Idle),
             (10_000, 200, true, Pace::Stalled),
             (15_999, 200, true, Pace::Stalled),
             (16_000, 200, true, Pace::Dead),
@@ -70,7 +70,7 @@ mod tests {
             // Silence alone isn't a stall.
             (21_000, 201, false, Pace::Idle),
             (40_000, 201, false, Pace::Idle),
-            (43_999, 201, true, Pace::Moving),
+            (43_999, 201, true, Pace::Idle),
             (44_000, 201, true, Pace::Stalled),
         ] {
             assert_eq!(watch.look(bytes, is_waiting, now), expected, "{now}");

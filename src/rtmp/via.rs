@@ -10,7 +10,8 @@
 //!
 //! Players say by the same means for whom they ask: B, which plays from A for C, names C and then itself. If A
 //! pushes a stream to B, and pulls one from there, B finds A in the lists of a publisher and a player of the same
-//! stream, and refuses the later one.
+//! stream, and refuses the later one. Players begin as Flash Player does: who is FMLE is taken for a publisher,
+//! and may be asked to log in as one.
 //!
 //! Servers of other kinds don't pass the list on. A circle through one of them isn't found.
 
@@ -114,13 +115,17 @@ impl Via {
         Ok(())
     }
 
-    /// The `flashVer` of a client of the server with this id, at most 128 bytes for versions of up to 10
+    /// The `flashVer` of a publisher or player of the server with this id, at most 128 bytes for versions of up to 10
     /// bytes; without a list for a client that is no server.
     ///
     /// The list is what came with the stream. If it is full, the own id takes the last place, so that at
     /// least the next server refuses the stream.
-    pub fn flash_ver(&self, version: &str, own: Option<ServerId>) -> String {
-        let mut text = format!("FMLE/3.0 (compatible; brooklet/{version}");
+    pub fn flash_ver(&self, is_publisher: bool, version: &str, own: Option<ServerId>) -> String {
+        let kind = match is_publisher {
+            true => "FMLE/3.0",
+            false => "LNX 9,0,124,2",
+        };
+        let mut text = format!("{kind} (compatible; brooklet/{version}");
         let others = self.ids().filter(|id| Some(*id) != own);
         let most = MAX_HOPS - usize::from(own.is_some());
         for (place, id) in others.take(most).chain(own).enumerate() {
@@ -173,11 +178,11 @@ mod tests {
         let [a, b, c] = [1, 2, 3].map(id);
         let from_camera = Via::parse("FMLE/3.0");
         assert_eq!(from_camera.check(a), Ok(()));
-        let from_a = Via::parse(&from_camera.flash_ver("1.2.0", Some(a)));
+        let from_a = Via::parse(&from_camera.flash_ver(true, "1.2.0", Some(a)));
         assert_eq!((from_a.check(a), from_a.check(b)), (Err(CIRCLE), Ok(())));
-        let from_b = Via::parse(&from_a.flash_ver("1.2.0", Some(b)));
+        let from_b = Via::parse(&from_a.flash_ver(true, "1.2.0", Some(b)));
         assert_eq!(numbers(&from_b), [1, 2]);
-        let from_c = Via::parse(&from_b.flash_ver("1.2.0", Some(c)));
+        let from_c = Via::parse(&from_b.flash_ver(false, "1.2.0", Some(c)));
         assert_eq!(
             (from_c.check(a), from_c.check(b)),
             (Err(CIRCLE), Err(CIRCLE))
@@ -190,19 +195,20 @@ mod tests {
         let mut via = Via::default();
         for number in 1..=8 {
             assert_eq!(via.check(id(99)), Ok(()), "{number}");
-            via = Via::parse(&via.flash_ver("10.20.3000", Some(id(number))));
+            via = Via::parse(&via.flash_ver(true, "10.20.3000", Some(id(number))));
         }
         assert_eq!(via.check(id(99)), Err(TOO_FAR));
         assert!(!via.push(id(99)));
-        let longest = via.flash_ver("10.20.3000", Some(id(9)));
+        let longest = via.flash_ver(false, "10.20.3000", Some(id(9)));
         assert!(longest.len() <= MAX_FLASH_VER_LEN, "{longest}");
         assert_eq!(numbers(&Via::parse(&longest)), [1, 2, 3, 4, 5, 6, 7, 9]);
     }
 
     #[test]
     fn a_program_that_is_no_server_names_nobody() {
-        let text = Via::default().flash_ver("1.2.0", None);
-        assert_eq!(text, "FMLE/3.0 (compatible; brooklet/1.2.0)");
+        let text = |is_publisher| Via::default().flash_ver(is_publisher, "1.2.0", None);
+        assert_eq!(text(true), "FMLE/3.0 (compatible; brooklet/1.2.0)");
+        assert_eq!(text(false), "LNX 9,0,124,2 (compatible; brooklet/1.2.0)");
     }
 
     #[test]
@@ -218,7 +224,7 @@ mod tests {
             let mut via = Via::default();
             let fits = ids.iter().map(|number| via.push(id(*number))).filter(|fits| *fits).count();
             prop_assert_eq!(fits, ids.len().min(MAX_HOPS));
-            let read = Via::parse(&via.flash_ver("1", Some(id(own))));
+            let read = Via::parse(&via.flash_ver(own % 2 == 0, "1", Some(id(own))));
             prop_assert_eq!(read.ids().last(), Some(id(own)));
             prop_assert_eq!(read.check(id(own)), Err(CIRCLE));
         }

@@ -87,6 +87,8 @@ impl ServerBuilder {
             None => claim(config.memory)?,
         };
         let tls = load_certificate(&config)?;
+        let relays = Relays::new(config.tls.ca.clone());
+        let relays = relays.map_err(|error| failed(StartErrorKind::Tls, Some(error)))?;
         let listeners = bind(&config)?;
         arena.set_streams_per_client(config.max_per_address);
         let settings = StreamSettings {
@@ -119,7 +121,7 @@ impl ServerBuilder {
             guard: Guard::new(&config),
             handler: handler.unwrap_or_else(|| Arc::new(AcceptAll)),
             recordings,
-            relays: Relays::new(),
+            relays,
             hls_sessions,
             tls,
             rtmp_addresses: addresses(&listeners, Protocol::Rtmp, false),

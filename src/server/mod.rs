@@ -276,7 +276,8 @@ impl Server {
     }
 
     /// Begins to push streams to another server: those that are published now, and those that are published
-    /// later. Returns the number of the push; `None` if there are too many, or this build can't push.
+    /// later. Returns the number of the push; `None` if there is the same one already, or too many, or this build
+    /// can't push.
     ///
     /// ```no_run
     /// # let server = brooklet::Server::start(brooklet::Config::default())?;
@@ -292,7 +293,7 @@ impl Server {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn push(&self, push: Push) -> Option<u64> {
-        self.shared.relays.push(&self.shared, push)
+        self.shared.relays.push(&self.shared, push).ok()
     }
 
     /// Ends a push; false if there is none with this number.
@@ -306,8 +307,8 @@ impl Server {
         self.shared.relays.pushes(self.shared.now())
     }
 
-    /// Begins to pull a stream from another server. Returns the number of the pull; `None` if there are too
-    /// many, or there is no thread for it, or this build can't pull.
+    /// Begins to pull a stream from another server. Returns the number of the pull; `None` if there is the
+    /// same one already, or too many, or no thread for it, or this build can't pull.
     pub fn pull(&self, pull: Pull) -> Option<u64> {
         self.shared.relays.pull(&self.shared, pull).ok()
     }

@@ -1,6 +1,7 @@
 //! Replaces `relay` in a build that neither pushes nor pulls.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Shared;
@@ -14,8 +15,8 @@ use crate::server::client::Action;
 pub(super) struct Relays;
 
 impl Relays {
-    pub(super) fn new() -> Arc<Relays> {
-        Arc::new(Relays)
+    pub(super) fn new(_: Option<PathBuf>) -> io::Result<Arc<Relays>> {
+        Ok(Arc::new(Relays))
     }
 
     pub(super) fn begin(self: &Arc<Self>, _: &Arc<Shared>, config: &Config) -> io::Result<()> {
@@ -42,13 +43,15 @@ impl Relays {
 
     pub(super) fn published(self: &Arc<Self>, _: &Arc<Shared>, _: &Arc<Stream>) {}
 
-    pub(super) fn push(self: &Arc<Self>, _: &Arc<Shared>, _: Push) -> Option<u64> {
-        None
+    pub(super) fn push(self: &Arc<Self>, _: &Arc<Shared>, _: Push) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 
     pub(super) fn pull(self: &Arc<Self>, _: &Arc<Shared>, _: Pull) -> io::Result<u64> {
         Err(io::ErrorKind::Unsupported.into())
     }
+
+    pub(super) fn watched(&self, _: &StreamKey) {}
 
     #[cfg(feature = "http")]
     pub(super) fn fetch(&self, _: &Shared, _: &StreamKey) -> Option<Arc<Stream>> {

@@ -34,6 +34,11 @@ pub(crate) fn streams(out: &mut dyn Write, status: &ServerStatus, source: &mut d
     json.named_value("locked", Some(&source.is_locked()));
     json.name("disk");
     write_disk(&mut json, status.disk.as_ref());
+    // Where streams go to and come from is for those who may see addresses.
+    if status.is_privileged && cfg!(feature = "relay") {
+        write_relays(&mut json, status, "pushes", &status.pushes);
+        write_relays(&mut json, status, "pulls", &status.pulls);
+    }
     json.end('}');
 }
 
@@ -63,17 +68,21 @@ pub(crate) fn connections(out: &mut dyn Write, status: &ServerStatus, source: &m
 
 /// Writes the response to `GET /api/v1/pushes`.
 pub(crate) fn pushes(out: &mut dyn Write, status: &ServerStatus, _: &mut dyn Source) {
-    write_relays(out, status, "pushes", &status.pushes);
+    let mut json = Json::new(out);
+    json.begin('{');
+    write_relays(&mut json, status, "pushes", &status.pushes);
+    json.end('}');
 }
 
 /// Writes the response to `GET /api/v1/pulls`.
 pub(crate) fn pulls(out: &mut dyn Write, status: &ServerStatus, _: &mut dyn Source) {
-    write_relays(out, status, "pulls", &status.pulls);
-}
-
-fn write_relays(out: &mut dyn Write, status: &ServerStatus, name: &str, relays: &[RelayReport]) {
     let mut json = Json::new(out);
     json.begin('{');
+    write_relays(&mut json, status, "pulls", &status.pulls);
+    json.end('}');
+}
+
+fn write_relays(json: &mut Json<'_>, status: &ServerStatus, name: &str, relays: &[RelayReport]) {
     json.name(name);
     json.begin('[');
     for relay in relays {
@@ -82,7 +91,7 @@ fn write_relays(out: &mut dyn Write, status: &ServerStatus, name: &str, relays: 
         json.named_text("stream", &relay.stream);
         json.named_text("target", &relay.target);
         json.named_text("state", relay.state.name());
-        write_since(&mut json, status, relay.since);
+        write_since(json, status, relay.since);
         json.named_number("bytes", relay.bytes);
         json.named_number("bits_per_second", relay.bits_per_second);
         json.named_number("lag_ms", relay.lag);
@@ -96,7 +105,6 @@ fn write_relays(out: &mut dyn Write, status: &ServerStatus, name: &str, relays: 
         json.end('}');
     }
     json.end(']');
-    json.end('}');
 }
 
 fn write_stream(

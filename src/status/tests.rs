@@ -2,6 +2,8 @@ mod api_text;
 mod metrics_text;
 #[cfg(feature = "record")]
 mod recordings;
+#[cfg(feature = "relay")]
+mod relays;
 mod stat_text;
 
 use std::sync::Arc;

@@ -1,9 +1,13 @@
-//! Where a server refers its client to: a redirect, or a request to reconnect (E2, "Reconnect Request").
+//! Where a server refers its client to: a redirect of RTMP or HTTP, or a request to reconnect (E2, "Reconnect
+//! Request").
 
 use super::{MAX_LEN, Url, UrlError, without_query};
 
 impl Url {
-    /// The URL to which the server behind this one refers: a tcUrl, absolute or relative to the own one.
+    /// The URL to which the server behind this one refers, absolute or relative to the own one; the same URL
+    /// if the reference is empty. RTMP stays RTMP, HTTP stays HTTP, and TLS stays TLS.
+    ///
+    /// An RTMP server refers to a tcUrl.
     /// Stream name, pin and, if the reference has none, user and password stay. A reference that ends with
     /// the stream name, as some servers send it, gives the same.
     ///
@@ -13,31 +17,59 @@ impl Url {
     ///                      /edge?token=1        rtmp://a/edge?token=1/door
     ///                      rtmp://b/live/door   rtmp://b/live/door
     /// ```
+    ///
+    /// Fails if the reference is none, or this build can't connect there.
     pub fn refer(&self, reference: &str) -> Result<Url, UrlError> {
+        self.referred(reference).and_then(Url::usable)
+    }
+
+    fn referred(&self, reference: &str) -> Result<Url, UrlError> {
+        if reference.is_empty() {
+            return Ok(self.clone());
+        }
         let (reference, _) = reference.split_once('#').unwrap_or((reference, ""));
-        let scheme = self.scheme.name();
-        let absolute = match (reference.contains("://"), reference.strip_prefix('/')) {
-            (true, _) => reference.to_owned(),
-            (_, Some(rest)) if rest.starts_with('/') => format!("{scheme}:{reference}"),
-            (_, Some(_)) => format!("{scheme}://{}{reference}", self.place()),
-            (_, None) => {
-                let app = without_query(self.app());
-                let parent = app.rsplit_once('/').map_or("", |(parent, _)| parent);
-                let slash = if parent.is_empty() { "" } else { "/" };
-                let place = self.place();
-                format!("{scheme}://{place}/{parent}{slash}{reference}")
-            }
+        let absolute = self.absolute(reference);
+        let other = match self.scheme.is_rtmp() {
+            true => self.with_tc_url(&absolute)?,
+            false => Url::parse(&absolute)?,
         };
-        let (scheme, rest) = absolute.split_once("://").ok_or(UrlError::NoScheme)?;
-        let (place, app) = rest.split_once('/').unwrap_or((rest, ""));
-        // Parsed with an app of its own, because app and query of a reference aren't split from a name.
-        let other = Url::parse(&format!("{scheme}://{place}/app/name"))?;
-        if !other.scheme.is_rtmp() {
+        if other.scheme.is_rtmp() != self.scheme.is_rtmp() {
             return Err(UrlError::UnknownScheme(other.scheme.name().to_owned()));
         }
         if self.scheme.is_tls() && !other.scheme.is_tls() {
             return Err(UrlError::Unencrypted);
         }
+        Ok(other)
+    }
+
+    /// Makes a reference absolute (RFC 3986, 5.2), which is relative to the tcUrl or to the file.
+    fn absolute(&self, reference: &str) -> String {
+        let scheme = self.scheme.name();
+        match (reference.contains("://"), reference.strip_prefix('/')) {
+            (true, _) => reference.to_owned(),
+            (_, Some(rest)) if rest.starts_with('/') => format!("{scheme}:{reference}"),
+            (_, Some(_)) => format!("{scheme}://{}{reference}", self.place()),
+            (_, None) => {
+                let own = match self.scheme.is_rtmp() {
+                    true => self.app(),
+                    false => self.path().trim_start_matches('/'),
+                };
+                let parent = without_query(own)
+                    .rsplit_once('/')
+                    .map_or("", |(parent, _)| parent);
+                let slash = if parent.is_empty() { "" } else { "/" };
+                let place = self.place();
+                format!("{scheme}://{place}/{parent}{slash}{reference}")
+            }
+        }
+    }
+
+    /// The same stream at another tcUrl.
+    fn with_tc_url(&self, absolute: &str) -> Result<Url, UrlError> {
+        let (scheme, rest) = absolute.split_once("://").ok_or(UrlError::NoScheme)?;
+        let (place, app) = rest.split_once('/').unwrap_or((rest, ""));
+        // Parsed with an app of its own, because app and query of a reference aren't split from a name.
+        let other = Url::parse(&format!("{scheme}://{place}/app/name"))?;
         let app = self.without_name(app.trim_matches('/'));
         let app = if app.is_empty() { self.app() } else { app };
         if app.contains(|c: char| c.is_control() || c == ' ') {
@@ -75,7 +107,7 @@ mod tests {
     use super::*;
 
     fn referred(from: &str, to: &str) -> Result<(String, String, String), UrlError> {
-        let url = Url::parse(from).unwrap().refer(to)?;
+        let url = Url::parse(from).unwrap().referred(to)?;
         let shown = format!("{}://{}", url.scheme().name(), url.place());
         Ok((shown, url.app().to_owned(), url.name().to_owned()))
     }
@@ -141,16 +173,36 @@ mod tests {
     }
 
     #[test]
+    fn http_servers_refer_to_files() {
+        let url = Url::parse("http://a.example/live/door.flv?key=7").unwrap();
+        for (to, expected) in [
+            ("/x.flv", "/x.flv"),
+            ("y.flv?a", "/live/y.flv?a"),
+            ("http://b.example/z", "/z"),
+            ("//b.example/z", "/z"),
+            ("", "/live/door.flv?key=7"),
+        ] {
+            assert_eq!(url.referred(to).unwrap().path(), expected);
+        }
+        let error = url.referred("rtmp://b.example/live/door").unwrap_err();
+        assert_eq!(error, UrlError::UnknownScheme("rtmp".into()));
+        let url = Url::parse("https://a.example/door.flv").unwrap();
+        assert_eq!(url.referred("b.flv").unwrap().path(), "/b.flv");
+        let error = url.referred("http://a.example/door.flv").unwrap_err();
+        assert_eq!(error, UrlError::Unencrypted);
+    }
+
+    #[test]
     fn login_and_pin_stay() {
         let from = format!("rtmps://bob:pass@a/live/k#sha256={}", "ab".repeat(32));
         let url = Url::parse(&from).unwrap();
-        let other = url.refer("rtmps://b/live#sha256=00").unwrap();
+        let other = url.referred("rtmps://b/live#sha256=00").unwrap();
         assert_eq!(
             (other.user(), other.password()),
             (Some("bob"), Some("pass"))
         );
         assert_eq!(other.pin(), Some(&[0xAB; 32]));
-        let other = url.refer("rtmps://eve@b/live").unwrap();
+        let other = url.referred("rtmps://eve@b/live").unwrap();
         assert_eq!((other.user(), other.password()), (Some("eve"), None));
     }
 

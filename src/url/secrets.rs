@@ -1,8 +1,8 @@
 //! What of a URL is never shown.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
-use super::{Url, without_query};
+use super::{Url, decode, without_query};
 
 /// What is shown in place of a secret.
 const MASK: &str = "***";
@@ -34,7 +34,7 @@ impl Url {
     }
 
     /// Replaces everything that [`masked`](Self::masked) leaves out where it stands in a text, such as a
-    /// server's words.
+    /// server's words, percent-encoded or not, and what other URLs in it may hold.
     pub fn scrub(&self, text: &str) -> String {
         // The last part with its query, and the query of the app.
         let (name, app) = match self.scheme.is_rtmp() {
@@ -53,17 +53,58 @@ impl Url {
                 secrets.extend(pair.split_once('=').map(|(_, value)| value));
             }
         }
-        secrets.extend(self.user());
-        secrets.extend(self.password());
+        let decoded = secrets.iter().filter_map(|secret| decode(secret));
+        let mut secrets: Vec<Box<str>> = decoded
+            .chain(secrets.iter().copied().map(Box::from))
+            .collect();
+        for secret in [self.user(), self.password()].into_iter().flatten() {
+            secrets.extend([encode(secret).into(), secret.into()]);
+        }
         secrets.retain(|secret| !secret.is_empty());
         // Long ones first: one may be a part of another.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        let mut scrubbed = text.to_owned();
+        let mut scrubbed = without_urls(text);
         for secret in secrets {
-            scrubbed = without(&scrubbed, secret);
+            scrubbed = without(&scrubbed, &secret);
         }
         scrubbed
     }
+}
+
+/// Returns a text with a mask in place of what URLs in it have besides scheme and host:
+/// `try rtmp://h/***`. If there is an `@` in one, only its scheme is left: it may come after a password with a
+/// slash.
+pub fn without_urls(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("://") {
+        let is_end = |c: char| c.is_whitespace() || "\"'<>`".contains(c);
+        let (url, next) = after.split_at(after.find(is_end).unwrap_or(after.len()));
+        let host = match url.contains('@') {
+            true => "",
+            false => url.split(['/', '?', '#']).next().unwrap_or_default(),
+        };
+        let (slash, mask) = match (host.len() == url.len(), host) {
+            (true, _) => ("", ""),
+            (false, "") => ("", MASK),
+            (false, _) => ("/", MASK),
+        };
+        clean.extend([before, "://", host, slash, mask]);
+        rest = next;
+    }
+    clean + rest
+}
+
+/// Text with percent encodings in place of everything but letters and digits.
+fn encode(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        let _ = match byte.is_ascii_alphanumeric() {
+            true => encoded.write_char(byte.into()),
+            false => write!(encoded, "%{byte:02X}"),
+        };
+    }
+    encoded
 }
 
 /// Returns a text with a mask wherever the secret stands.
@@ -130,6 +171,7 @@ mod tests {
     #[test]
     fn what_a_server_repeats_is_scrubbed() {
         let bob = url("rtmp://bob:opensesame@h/live/key-1234?token=abcdef&x=1");
+        let odd = url("rtmp://bob:c%3Ad-e@h/live/door?x=a%2Bbcd");
         let short = url("rtmp://u:pw@h/live?sig=xyzw/k");
         let camera = url("http://cam/flv?stream=main.bcs&user=admin&password=p1");
         for (url, said, shown) in [
@@ -137,6 +179,18 @@ mod tests {
             (&bob, "key-1234?token=abcdef&x=1 refused", "*** refused"),
             (&bob, "bad token abcdef for bob", "bad token *** for ***"),
             (&bob, "xxopensesamexx", "xx***xx"),
+            (&bob, "try rtmp://i/live/k?t=1 now", "try rtmp://i/*** now"),
+            (&bob, "try \"ftp://a:b/c@i/k\"", "try \"ftp://***\""),
+            (
+                &bob,
+                "http://i:80 or https://j?k",
+                "http://i:80 or https://j/***",
+            ),
+            (
+                &odd,
+                "a+bcd, c:d-e or a%2Bbcd, c%3Ad%2De",
+                "***, *** or ***, ***",
+            ),
             (
                 &bob,
                 "the app live has 12 bobbins",

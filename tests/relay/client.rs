@@ -50,7 +50,9 @@ fn script() -> Vec<StreamMessage> {
 
 #[test]
 fn what_is_published_is_played_with_equal_messages() {
-    let server = server(Config::default().memory(64 << 20));
+    // The player isn't moved on, however late it reads.
+    let patient = Config::default().history(Duration::from_secs(30));
+    let server = server(patient.max_lag(Duration::from_secs(15)).memory(64 << 20));
     let url = url(&server, "live/door");
     let mut player = client(&url).play().unwrap();
     let mut publisher = client(&url).publish().unwrap();

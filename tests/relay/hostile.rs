@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use brooklet::Value;
 use brooklet::client::{Client, ClientError, ClientErrorKind};
+use brooklet::rtmp::bytes::Bytes;
 use brooklet::rtmp::chunk::MessageHeader;
+use brooklet::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use brooklet::rtmp::chunk_writer::ChunkWriter;
 use brooklet::rtmp::command::{Command, object, text};
-use brooklet::rtmp::message::type_id;
+use brooklet::rtmp::message::{Control, type_id};
 
 /// Does something with each connection, on a thread of its own, until dropped.
 pub(crate) struct FakeServer {
@@ -75,7 +77,7 @@ pub(crate) fn read_on(mut stream: TcpStream) {
     while stream.read(&mut buffer).is_ok_and(|len| len > 0) {}
 }
 
-/// The server's side of the handshake, and then connect.
+/// The server's side of the handshake.
 pub(crate) fn shake_hands(stream: &mut TcpStream) {
     let mut c0_c1 = [0; 1537];
     stream.read_exact(&mut c0_c1).unwrap();
@@ -86,8 +88,47 @@ pub(crate) fn shake_hands(stream: &mut TcpStream) {
     stream.read_exact(&mut rest).unwrap();
 }
 
+/// Reads a client's messages up to the next command.
+pub(crate) fn command(stream: &mut TcpStream, reader: &mut ChunkReader<Heap>) -> Command {
+    let mut byte = [0];
+    loop {
+        stream.read_exact(&mut byte).unwrap();
+        let mut input = Bytes::from(&byte[..]);
+        let Some(header) = reader.read(&mut input).unwrap() else {
+            continue;
+        };
+        let payload: Vec<_> = reader.payload(header.in_place).collect();
+        let payload = payload.concat();
+        match header.type_id {
+            type_id::COMMAND => return Command::parse(&payload).unwrap(),
+            1..=6 => {
+                if let Ok(Control::SetChunkSize(size)) = Control::parse(header.type_id, &payload) {
+                    reader.set_chunk_size(size).unwrap();
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// For what clients send.
+pub(crate) fn chunk_reader() -> ChunkReader<Heap> {
+    let limits = Limits {
+        media: 1 << 20,
+        data: 1 << 16,
+        command: 1 << 16,
+        ..Limits::NONE
+    };
+    ChunkReader::new(Heap, limits)
+}
+
 /// Answers connect with an error.
-fn refuse(stream: &mut TcpStream, code: &str, description: &str, redirect: Option<&str>) {
+pub(crate) fn refuse(
+    stream: &mut TcpStream,
+    code: &str,
+    description: &str,
+    redirect: Option<&str>,
+) {
     let mut info = vec![
         ("level", text("error")),
         ("code", text(code)),
@@ -181,6 +222,26 @@ fn a_server_that_refuses_says_why() {
 }
 
 #[test]
+fn a_server_that_rejects_what_it_does_not_know_is_tried_without() {
+    let server = FakeServer::start(|mut stream, _| {
+        shake_hands(&mut stream);
+        let connect = command(&mut stream, &mut chunk_reader());
+        let is_enhanced = connect.object.property("fourCcList").is_some();
+        let why = if is_enhanced { "what is that" } else { "no" };
+        refuse(&mut stream, "NetConnection.Connect.Rejected", why, None);
+        read_on(stream);
+    });
+    let error = publish(&server, soon());
+    // What it says without them is what counts.
+    let expected = format!(
+        "{} refused connect: no (NetConnection.Connect.Rejected)",
+        server.address
+    );
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(server.connections.load(Ordering::SeqCst), 2);
+}
+
+#[test]
 fn a_server_that_wants_a_login() {
     let server = FakeServer::start(|mut stream, _| {
         shake_hands(&mut stream);
@@ -228,11 +289,11 @@ fn a_server_that_redirects_to_what_is_no_stream() {
     for (to, says) in [
         (
             "ftp://x/y",
-            "redirects to \"ftp://x/y\": unknown scheme ftp://",
+            "redirects to \"ftp://x/***\": unknown scheme ftp://",
         ),
         (
             "http://127.0.0.1/live",
-            "redirects to \"http://127.0.0.1/live\": unknown scheme http://",
+            "redirects to \"http://127.0.0.1/***\": unknown scheme http://",
         ),
     ] {
         let server = FakeServer::start(move |mut stream, _| {

@@ -5,10 +5,12 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use brooklet::client::{Client, ClientErrorKind};
+use brooklet::config::parse_pull;
 use brooklet::media::flv::{TagHeader, file_header};
-use brooklet::{Medium, StreamMessage};
+use brooklet::{Config, Medium, RelayState, StreamMessage};
 
 use crate::common::SOON;
+use crate::common::client::{AVC_HEADER, server};
 use crate::hostile::FakeServer;
 
 /// The path of a camera's stream, in Reolink's form.
@@ -27,19 +29,19 @@ fn messages() -> Vec<StreamMessage> {
     messages
 }
 
+fn tag(message: &StreamMessage) -> Vec<u8> {
+    let header = TagHeader {
+        tag_type: message.type_id(),
+        len: message.payload().len() as u32,
+        timestamp: message.timestamp(),
+    };
+    let (head, size) = (header.bytes(), header.size_bytes());
+    [&head[..], message.payload(), &size[..]].concat()
+}
+
 fn flv() -> Vec<u8> {
-    let mut flv = file_header(true, true).to_vec();
-    for message in messages() {
-        let header = TagHeader {
-            tag_type: message.type_id(),
-            len: message.payload().len() as u32,
-            timestamp: message.timestamp(),
-        };
-        flv.extend_from_slice(&header.bytes());
-        flv.extend_from_slice(message.payload());
-        flv.extend_from_slice(&header.size_bytes());
-    }
-    flv
+    let tags = messages().iter().flat_map(tag).collect::<Vec<_>>();
+    [&file_header(true, true)[..], &tags].concat()
 }
 
 fn request(stream: &mut TcpStream) -> String {
@@ -108,6 +110,100 @@ fn a_camera_is_played_after_a_redirect_with_and_without_chunks() {
     }
 }
 
+/// What a camera sends of a codec: how a sequence header begins, a keyframe, and another frame.
+struct Form {
+    codec: &'static str,
+    header: &'static [u8],
+    key: &'static [u8],
+    other: &'static [u8],
+}
+
+/// H.264, HEVC with the legacy id that some cameras use, and HEVC of Enhanced RTMP.
+const FORMS: &[Form] = &[
+    Form {
+        codec: "H.264",
+        header: AVC_HEADER,
+        key: &[0x17, 1, 0, 0, 0],
+        other: &[0x27, 1, 0, 0, 0],
+    },
+    Form {
+        codec: "HEVC",
+        header: b"\x1C\0\0\0\0\x01\x01\x60\0\0\0\x90\0\0\0\0\0\x5D\xF0\0\xFC\xFD\xF8\xF8\0\0\x0F\0",
+        key: &[0x1C, 1, 0, 0, 0],
+        other: &[0x2C, 1, 0, 0, 0],
+    },
+    Form {
+        codec: "HEVC",
+        header: b"\x90hvc1\x01\x01\x60\0\0\0\x90\0\0\0\0\0\x5D\xF0\0\xFC\xFD\xF8\xF8\0\0\x0F\0",
+        key: b"\x93hvc1",
+        other: b"\xA3hvc1",
+    },
+];
+
+impl Form {
+    /// The payload of a message, of which every tenth is a keyframe.
+    fn frame(&self, number: u32) -> Vec<u8> {
+        let start = if number % 10 == 0 {
+            self.key
+        } else {
+            self.other
+        };
+        let unit = match self.codec {
+            // The header of a NAL unit, for an IDR and another slice.
+            "HEVC" if number % 10 == 0 => [19 << 1, 1],
+            "HEVC" => [1 << 1, 1],
+            _ if number % 10 == 0 => [0x65, 0],
+            _ => [0x41, 0],
+        };
+        let body = [&unit[..], &number.to_be_bytes(), &[7; 900]].concat();
+        [start, &(body.len() as u32).to_be_bytes(), &body].concat()
+    }
+}
+
+#[test]
+fn a_camera_is_pulled_in_each_form() {
+    for form in FORMS {
+        let camera = FakeServer::start(|mut stream, _| {
+            let head = request(&mut stream);
+            assert!(head.starts_with(&format!("GET {REOLINK} ")), "{head}");
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: video/x-flv\r\n\r\n");
+            let _ = stream.write_all(&file_header(true, true));
+            let headers = std::iter::once((0, form.header.to_vec()));
+            let frames = (0..25).map(|number| (number * 40, form.frame(number)));
+            for (timestamp, payload) in headers.chain(frames) {
+                let message = StreamMessage::video(timestamp, payload);
+                let _ = stream.write_all(&tag(&message));
+            }
+            // Cameras go on for ever.
+            std::thread::spawn(move || crate::hostile::read_on(stream));
+        });
+        let edge = server(Config::default());
+        let url = format!("rtmp://{}/live/cam", edge.rtmp_addresses()[0]);
+        let mut player = Client::new(&url).unwrap().timeout(SOON).play().unwrap();
+        let pull = format!("live/cam=http://{}{REOLINK}", camera.address);
+        edge.pull(parse_pull(&pull).unwrap()).unwrap();
+        let mut number = 0;
+        while number < 25 {
+            let message = player.recv(SOON).unwrap().unwrap();
+            match message.medium() {
+                Some(Medium::Video) if message.is_sequence_header() => {
+                    assert_eq!(message.payload(), form.header);
+                }
+                Some(_) => {
+                    assert_eq!(message.payload(), form.frame(number), "{number}");
+                    number += 1;
+                }
+                None => {}
+            }
+        }
+        let report = &edge.streams()[0].report;
+        let codec = report.video.info.as_ref().map(|info| info.codec_name());
+        assert_eq!(codec.as_deref(), Some(form.codec));
+        assert_eq!(edge.pulls()[0].state, RelayState::Live);
+        assert!(!format!("{:?}", edge.pulls()).contains("s3cret"));
+    }
+}
+
 #[test]
 fn answers_other_than_a_stream_say_what_came() {
     for (answer, kind, says) in [
@@ -164,10 +260,6 @@ fn a_body_that_is_no_flv_is_an_error() {
 #[test]
 #[cfg(feature = "http")]
 fn this_server_is_played_over_http() {
-    use brooklet::Config;
-
-    use crate::common::client::server;
-
     let server = server(Config::default());
     let rtmp = format!("rtmp://{}/live/door", server.rtmp_addresses()[0]);
     let http = format!("http://{}/live/door.flv", server.http_addresses()[0]);

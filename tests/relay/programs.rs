@@ -1,16 +1,22 @@
 //! The programs `brooklet publish`, `play` and `probe`, against this server.
 
+mod bad_input;
+mod pipes;
+mod probe;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use brooklet::client::Client;
+use brooklet::config::{Access, Key, User};
 use brooklet::media::flv::{TagHeader, file_header};
 use brooklet::media::flv_reader::{FlvPart, FlvReader};
 use brooklet::{Config, Medium, Server};
 
 use crate::common::client::{AAC_HEADER, AVC_HEADER, server};
+use crate::common::process::Program;
 use crate::common::{PROGRAM, SOON, wait_until, without_settings};
 
 fn command(arguments: &[&str]) -> Command {
@@ -19,7 +25,7 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+pub(crate) fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     let Output {
         status,
         stdout,
@@ -137,74 +143,4 @@ fn timestamps_go_on_when_a_file_is_repeated() {
     let steps = times.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
     assert!(steps.into_iter().all(|step| step == 40), "{times:?}");
     let _ = fs::remove_file(source);
-}
-
-#[test]
-fn probe_says_what_a_stream_has_and_whether_it_is_live() {
-    let server = server(Config::default());
-    let url = url(&server, "secret-name");
-    let (code, text, _) = run(&["probe", &url, "--timeout", "200ms"]);
-    assert_eq!(code, Some(1));
-    assert!(text.contains("not live: no audio or video"), "{text}");
-
-    let source = path("probe.flv");
-    fs::write(&source, flv(&messages())).unwrap();
-    let _publisher = start(&["publish", "--loop", source.to_str().unwrap(), &url]);
-    let (code, text, _) = run(&["probe", &url, "--time", "2500ms", "--json"]);
-    assert_eq!(code, Some(0), "{text}");
-    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(report["live"], true);
-    assert_eq!(report["video"]["codec"], "H.264");
-    assert_eq!(report["audio"]["codec"], "AAC");
-    assert_eq!(report["timestamps_in_order"], true);
-    assert!(!text.contains("secret-name"), "{text}");
-    let _ = fs::remove_file(source);
-}
-
-#[test]
-fn bad_files_and_urls_are_errors_that_say_what_was_expected() {
-    let server = server(Config::default());
-    let url = url(&server, "bad");
-    let [cut, foreign] = [path("cut.flv"), path("foreign.flv")];
-    let whole = flv(&messages());
-    fs::write(&cut, &whole[..whole.len() - 10]).unwrap();
-    fs::write(&foreign, "hello").unwrap();
-    let [cut, foreign] = [cut.to_str().unwrap(), foreign.to_str().unwrap()];
-    for (arguments, code, error) in [
-        (
-            &["publish", "--no-pace", cut, &url][..],
-            1,
-            "in the middle of a tag",
-        ),
-        (&["publish", foreign, &url], 1, "is neither FLV nor MP4: "),
-        (
-            &["publish", "/nowhere.flv", &url],
-            1,
-            "cannot read /nowhere.flv: ",
-        ),
-        (
-            &["publish", cut, "http://h/a/key-47"],
-            2,
-            "expected rtmp:// or rtmps://",
-        ),
-        (
-            &["play", "rtmp:/h/key-47"],
-            2,
-            "not a URL, expected one such as",
-        ),
-        (&["play", "rtpm://h/a/key-47"], 2, "unknown scheme rtpm://"),
-        (
-            &["play", "rtmp://nowhere.invalid/a/key-47"],
-            1,
-            "cannot resolve nowhere.invalid",
-        ),
-        (&["publsh", cut], 2, "Did you mean publish?"),
-    ] {
-        let (got, out, errors) = run(arguments);
-        assert_eq!(got, Some(code), "{arguments:?}: {errors}");
-        assert!(errors.contains(error), "{errors}");
-        assert_eq!(errors.lines().count(), 1, "{errors}");
-        assert!(!errors.contains("key-47") && out.is_empty(), "{errors}");
-    }
-    let _ = (fs::remove_file(cut), fs::remove_file(foreign));
 }

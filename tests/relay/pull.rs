@@ -2,10 +2,10 @@
 
 use std::io::{Read, Write};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brooklet::client::{Client, Player, Publisher};
-use brooklet::config::parse_pull;
+use brooklet::config::{parse_pull, parse_push};
 use brooklet::{Config, RelayReport, RelayState, Server, StreamMessage};
 
 use crate::common::client::server;
@@ -115,9 +115,19 @@ fn a_pull_on_demand_begins_with_the_first_viewer_and_ends_after_the_last() {
         report(&edge).why.as_deref() == Some("nobody watches")
     });
     assert_eq!(report(&edge).connections, 0);
+    let asked = Instant::now();
     let mut player = play(&edge, "copy");
     assert_eq!(next_frame(&mut player), frame(0, 500));
+    println!("the first viewer waited {:.1?}", asked.elapsed());
     wait_for(&edge, RelayState::Live);
+    // A push of the stream is no viewer of it.
+    let elsewhere = server(Config::default());
+    let push = format!("live/copy={}", url(&elsewhere, "copy"));
+    edge.push(parse_push(&push).unwrap()).unwrap();
+    assert_eq!(
+        next_frame(&mut play(&elsewhere, "copy")).payload(),
+        frame(0, 500).payload()
+    );
     drop(player);
     wait_for(&edge, RelayState::Waiting);
     wait_until("the source is left", SOON, || {
@@ -162,6 +172,34 @@ fn a_source_that_returns_is_pulled_again_and_viewers_stay() {
 }
 
 #[test]
+fn a_pull_from_the_server_itself_is_refused() {
+    let edge = server(Config::default());
+    let mut publisher = publish(&edge, "door");
+    publisher.send(&frame(0, 500)).unwrap();
+    let port = edge.rtmp_addresses()[0].port();
+    pull(
+        &edge,
+        &format!("live/copy=rtmp://localhost:{port}/live/door"),
+    );
+    wait_for(&edge, RelayState::BackingOff);
+    let why = report(&edge).why.unwrap();
+    assert!(why.contains("it would go in a circle"), "{why}");
+}
+
+#[test]
+fn two_servers_that_pull_from_each_other_are_told_so() {
+    let [a, b] = [(); 2].map(|()| server(Config::default()));
+    pull(&a, &format!("live/door={}", url(&b, "door")));
+    wait_until("one waits at the other", SOON, || {
+        report(&a).connections == 1
+    });
+    pull(&b, &format!("live/door={}", url(&a, "door")));
+    wait_for(&b, RelayState::BackingOff);
+    let why = report(&b).why.unwrap();
+    assert!(why.contains("it would go in a circle"), "{why}");
+}
+
+#[test]
 fn a_pull_that_is_stopped_ends_its_stream() {
     let source = server(Config::default());
     let edge = server(Config::default());
@@ -198,7 +236,8 @@ fn failures_are_reported_without_secrets() {
 
 #[test]
 #[cfg(feature = "http")]
-fn a_viewer_of_hls_wakes_a_pull_on_demand() {
+fn a_viewer_over_http_wakes_a_pull_on_demand() {
+    use std::io::{BufRead, BufReader};
     use std::net::TcpStream;
 
     let source = server(Config::default());
@@ -207,14 +246,25 @@ fn a_viewer_of_hls_wakes_a_pull_on_demand() {
     for number in 0..=100 {
         publisher.send(&frame(number, 500)).unwrap();
     }
-    pull(
-        &edge,
-        &format!("live/copy={},on-demand", url(&source, "door")),
-    );
-    let mut stream = TcpStream::connect(edge.http_addresses()[0]).unwrap();
-    let request = "GET /live/copy.m3u8 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n";
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    let _ = stream.read_to_string(&mut answer);
-    assert_eq!(report(&edge).connections, 1, "{answer}");
+    for (name, path) in [
+        ("hls", "hls.m3u8"),
+        ("flv", "flv.flv"),
+        ("mp4", "mp4.mp4"),
+        ("picture", "picture/frame.mp4"),
+    ] {
+        let text = format!("live/{name}={},on-demand", url(&source, "door"));
+        let id = pull(&edge, &text);
+        let mut stream = TcpStream::connect(edge.http_addresses()[0]).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let request = format!("GET /live/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut status = String::new();
+        BufReader::new(stream).read_line(&mut status).unwrap();
+        let reports = edge.pulls();
+        let report = reports.iter().find(|report| report.id == id).unwrap();
+        assert_eq!(report.connections, 1, "{path}: {status}");
+        // The media are no true H.264. A picture is answered at once, even before the first keyframe.
+        let is_there = status.contains(" 200 ") || status.contains(" 415 ");
+        assert!(is_there || name == "picture", "{path}: {status}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -15,19 +15,19 @@ use crate::common::client::{
 };
 
 /// What must not be seen anywhere.
-const SECRET: &str = "tops3cret";
+pub(crate) const SECRET: &str = "tops3cret";
 
 /// `onMetaData` as publishers send it, with one property.
 const METADATA: &[u8] =
     b"\x02\x00\x0d@setDataFrame\x02\x00\x0aonMetaData\x08\x00\x00\x00\x01\x00\x05\
     width\x00\x40\x84\x00\x00\x00\x00\x00\x00\x00\x00\x09";
 
-fn port_of(server: &Server) -> SocketAddr {
+pub(crate) fn port_of(server: &Server) -> SocketAddr {
     server.rtmp_addresses()[0]
 }
 
 /// A server that pushes `live/door` to these places, each time under the secret name.
-fn pushing(config: Config, targets: &[SocketAddr]) -> Server {
+pub(crate) fn pushing(config: Config, targets: &[SocketAddr]) -> Server {
     let pushes = targets.iter().map(|target| {
         let push = format!("live/door=rtmp://{target}/far/{SECRET}");
         parse_push(&push).unwrap()
@@ -36,7 +36,7 @@ fn pushing(config: Config, targets: &[SocketAddr]) -> Server {
 }
 
 /// Waits until a push is in a state.
-fn wait_for(server: &Server, index: usize, state: RelayState) -> RelayReport {
+pub(crate) fn wait_for(server: &Server, index: usize, state: RelayState) -> RelayReport {
     let mut report = RelayReport::default();
     wait_until(state.name(), || {
         report = server.pushes()[index].clone();
@@ -47,7 +47,7 @@ fn wait_for(server: &Server, index: usize, state: RelayState) -> RelayReport {
 }
 
 /// Looks for the secret in everything that is shown.
-fn assert_keeps_secrets(server: &Server) {
+pub(crate) fn assert_keeps_secrets(server: &Server) {
     let shown = format!("{:?} {:?}", server.pushes(), server.config().pushes);
     assert!(!shown.contains(SECRET), "{shown}");
     #[cfg(feature = "http")]
@@ -66,10 +66,10 @@ fn assert_keeps_secrets(server: &Server) {
     }
 }
 
-struct Camera(Client, u32);
+pub(crate) struct Camera(Client, u32);
 
 impl Camera {
-    fn new(server: &Server) -> Camera {
+    pub(crate) fn new(server: &Server) -> Camera {
         let mut client = Client::publishing(port_of(server), "live", "door");
         client.send_message(18, 1, 0, METADATA);
         client.send_headers();
@@ -77,7 +77,7 @@ impl Camera {
     }
 
     /// Sends frames, every tenth of which is a keyframe.
-    fn send(&mut self, count: u32, len: usize) {
+    pub(crate) fn send(&mut self, count: u32, len: usize) {
         for _ in 0..count {
             let number = self.1;
             self.0
@@ -259,22 +259,22 @@ fn two_servers_in_a_circle_are_told_so() {
 }
 
 /// A link to a server, which can be slowed down and blocked.
-struct Wire {
-    address: SocketAddr,
+pub(crate) struct Wire {
+    pub(crate) address: SocketAddr,
     is_blocked: Arc<AtomicBool>,
-    passed: Arc<AtomicU64>,
 }
 
 impl Wire {
-    /// With `pause` after each 10 kB.
-    fn to(target: SocketAddr, pause: Duration) -> Wire {
+    /// With `pause` after each kB, and little room for what is on its way.
+    pub(crate) fn to(target: SocketAddr, pause: Duration) -> Wire {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let buffer = socket2::SockRef::from(&listener).set_recv_buffer_size(16 * 1024);
+        buffer.unwrap();
         let wire = Wire {
             address: listener.local_addr().unwrap(),
             is_blocked: Arc::default(),
-            passed: Arc::default(),
         };
-        let (is_blocked, passed) = (Arc::clone(&wire.is_blocked), Arc::clone(&wire.passed));
+        let is_blocked = Arc::clone(&wire.is_blocked);
         thread::spawn(move || {
             for near in listener.incoming().flatten() {
                 let Ok(far) = TcpStream::connect(target) else {
@@ -285,22 +285,16 @@ impl Wire {
                     let _ = std::io::copy(&mut back, &mut to);
                     let _ = to.shutdown(Shutdown::Both);
                 });
-                let (is_blocked, passed) = (Arc::clone(&is_blocked), Arc::clone(&passed));
-                thread::spawn(move || pass(near, far, pause, &is_blocked, &passed));
+                let is_blocked = Arc::clone(&is_blocked);
+                thread::spawn(move || pass(near, far, pause, &is_blocked));
             }
         });
         wire
     }
 }
 
-fn pass(
-    mut near: TcpStream,
-    mut far: TcpStream,
-    pause: Duration,
-    is_blocked: &AtomicBool,
-    passed: &AtomicU64,
-) {
-    let mut buffer = [0; 10_000];
+fn pass(mut near: TcpStream, mut far: TcpStream, pause: Duration, is_blocked: &AtomicBool) {
+    let mut buffer = [0; 1_000];
     loop {
         while is_blocked.load(Ordering::SeqCst) {
             thread::sleep(Duration::from_millis(10));
@@ -311,7 +305,6 @@ fn pass(
         if far.write_all(&buffer[..len]).is_err() {
             break;
         }
-        passed.fetch_add(len as u64, Ordering::SeqCst);
         thread::sleep(pause);
     }
     let _ = far.shutdown(Shutdown::Both);
@@ -355,16 +348,84 @@ fn a_target_that_stops_reading_is_called_stalled_and_delays_nobody() {
 #[test]
 fn a_slow_target_skips_as_a_player_does() {
     let far = server(Config::default());
-    let wire = Wire::to(port_of(&far), Duration::from_millis(20));
+    // 10 kB/s.
+    let wire = Wire::to(port_of(&far), Duration::from_millis(100));
+    let other = server(Config::default());
     let config = Config::default().max_lag(Duration::from_millis(200));
-    let near = pushing(config, &[wire.address]);
+    let near = pushing(config, &[wire.address, port_of(&other)]);
+    let mut beside = Client::playing(port_of(&near), "live", "door");
+    let mut elsewhere = Client::playing(port_of(&other), "far", SECRET);
+    let mut slow = Client::playing(port_of(&far), "far", SECRET);
     let mut camera = Camera::new(&near);
+    camera.send(1, 1_000);
+    let mut number = 0;
+    // Lest the first message at the other server be the one of another keyframe.
+    assert_eq!(next_media(&mut elsewhere).number(), 0);
+    assert_eq!(next_media(&mut beside).number(), 0);
     wait_until("a skip", || {
-        camera.send(1, 100_000);
+        camera.send(1, 2_000);
+        number += 1;
+        for player in [&mut beside, &mut elsewhere] {
+            assert_eq!(next_media(player).number(), number);
+        }
         near.pushes()[0].skips > 0
     });
-    assert_eq!(near.pushes()[0].connections, 1);
+    let [of_slow, of_other] = [0, 1].map(|index| near.pushes()[index].clone());
+    assert_eq!((of_slow.connections, of_other.skips), (1, 0));
+    // No gap that doesn't end with a keyframe.
+    let mut last = 0;
+    let after = loop {
+        let message = next_media(&mut slow);
+        if message.number() > last + 1 {
+            break message;
+        }
+        last = message.number();
+    };
+    assert!(after.is_keyframe(), "{} after {last}", after.number());
     assert_keeps_secrets(&near);
+}
+
+#[test]
+fn a_push_is_no_viewer() {
+    let far = server(Config::default());
+    let near = pushing(Config::default(), &[port_of(&far)]);
+    let mut camera = Camera::new(&near);
+    camera.send(1, 1_000);
+    wait_for(&near, 0, RelayState::Live);
+    let report = &near.streams()[0].report;
+    assert_eq!((report.viewer_count(), report.peak_viewers), (0, 0));
+    assert_eq!((report.bytes_out, report.skips), (0, 0));
+    #[cfg(feature = "http")]
+    {
+        let mut client = crate::common::http::HttpClient::connect(near.http_addresses()[0]);
+        client.request("GET", "/api/v1/streams", "");
+        let text = client.answer().text().to_string();
+        assert!(text.contains(r#""viewers":0"#), "{text}");
+    }
+    drop(camera);
+    // But the stream is kept for it.
+    wait_for(&near, 0, RelayState::Waiting);
+    assert_eq!(near.streams().len(), 1);
+}
+
+#[test]
+fn a_target_that_stops_reading_a_stream_of_a_low_rate_is_called_stalled_too() {
+    let far = server(Config::default());
+    let wire = Wire::to(port_of(&far), Duration::ZERO);
+    let near = pushing(Config::default(), &[wire.address]);
+    let mut camera = Camera::new(&near);
+    camera.send(1, 1_000);
+    wait_for(&near, 0, RelayState::Live);
+    wire.is_blocked.store(true, Ordering::SeqCst);
+    // A little more than what the other side's system takes without its program. From here on, our own
+    // would take it all for a long time.
+    camera.send(10, 4_000);
+    wait_until("a stall", || {
+        camera.send(1, 10);
+        thread::sleep(Duration::from_millis(50));
+        near.pushes()[0].state == RelayState::Stalled
+    });
+    assert_eq!(near.pushes()[0].lag, 0);
 }
 
 #[test]

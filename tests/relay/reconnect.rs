@@ -10,9 +10,17 @@ use crate::common::client::{AVC_HEADER, server};
 use crate::common::{SOON, wait_until};
 use crate::hostile::{FakeServer, read_on, send, shake_hands};
 
-/// A server that accepts a publish or play of message stream 1, and then sends its client to `target`.
+/// A server that accepts a publish or play of message stream 1, and sends its client to `target` after that,
+/// or after a keyframe.
 fn leaving(target: &Server, is_played: bool) -> FakeServer {
-    let to = format!("rtmp://{}/live", target.rtmp_addresses()[0]);
+    leaving_to(
+        format!("rtmp://{}/live", target.rtmp_addresses()[0]),
+        is_played,
+    )
+}
+
+/// The same, to a URL.
+pub(crate) fn leaving_to(to: String, is_played: bool) -> FakeServer {
     FakeServer::start(move |mut stream, _| {
         shake_hands(&mut stream);
         let status = |code: &str| vec![("level", text("status")), ("code", text(code))];
@@ -32,6 +40,10 @@ fn leaving(target: &Server, is_played: bool) -> FakeServer {
             "NetStream.Publish.Start"
         };
         send(&mut stream, "onStatus", 0.0, vec![object(status(start))]);
+        if !is_played {
+            // Otherwise the first keyframe may already be the one with which the client goes on elsewhere.
+            wait_for(&mut stream, b"\x17\x01\0\0\0");
+        }
         let mut request = status("NetConnection.Connect.ReconnectRequest");
         request.push(("tcUrl", text(&to)));
         send(&mut stream, "onStatus", 0.0, vec![object(request)]);

@@ -73,6 +73,12 @@ impl Framing {
         Framing { format, carrier }
     }
 
+    /// Whether the receiver is a server, to which the stream is published.
+    pub(super) fn is_push(&self) -> bool {
+        let format = self.format;
+        matches!(format, WireFormat::Rtmp { is_publisher, .. } if is_publisher)
+    }
+
     /// Whether framed messages have the same length in both framings.
     pub(super) fn is_like(&self, other: &Framing) -> bool {
         self.carrier == other.carrier && self.format.is_like(&other.format)

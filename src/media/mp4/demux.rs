@@ -14,11 +14,13 @@
 
 mod codec;
 mod fragment;
+mod summary;
 mod table;
 mod track;
 
 use super::boxes_read::BoxHeader;
 use crate::media::{Error, Medium};
+pub use summary::TrackSummary;
 use track::{Track, Tracks};
 
 /// The longest `moov` and `moof` that are read, in bytes. An hour has about half a megabyte for each track.
@@ -27,6 +29,17 @@ const MAX_MOOF_LEN: u64 = 4 << 20;
 
 /// The number of bytes by which a buffer grows, so that memory is claimed by bytes that are there.
 const STEP: usize = 64 * 1024;
+
+/// The boxes with which files begin (ISO/IEC 14496-12, 4.3; QuickTime).
+const FIRST_BOXES: [&[u8; 4]; 9] = [
+    b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"uuid",
+];
+
+/// Whether a file that begins with these bytes, of which 8 are enough, is MP4.
+pub fn is_mp4(start: &[u8]) -> bool {
+    let name = start.get(4..8).unwrap_or_default();
+    FIRST_BOXES.iter().any(|first| name == *first)
+}
 
 /// A file that can be read at any place.
 pub trait ReadAt {
@@ -78,24 +91,18 @@ impl Demuxer {
     /// Fails if it isn't MP4, is cut before its `moov` ends, or has no track that FLV can carry.
     pub fn open(file: &mut dyn ReadAt, max_len: u32) -> Result<Demuxer, Error> {
         let mut at = 0;
+        let mut last: Option<BoxHeader> = None;
         loop {
             let Some(header) = box_header(file, at)? else {
-                return Err(Error::malformed(match at {
-                    0 => "no box at the beginning, expected the ftyp of an MP4 file".into(),
-                    at => {
-                        format!("the end after {at} bytes, expected a box moov: is the file cut?")
-                    }
-                }));
+                return Err(match last {
+                    None => not_mp4(),
+                    Some(last) => without_moov(file, at, &last)?,
+                });
             };
-            let is_name = header
-                .name
-                .iter()
-                .all(|byte| byte.is_ascii_graphic() || *byte == b' ');
-            if at == 0 && !is_name {
-                return Err(Error::malformed(
-                    "no box at the beginning, expected the ftyp of an MP4 file",
-                ));
+            if last.is_none() && !FIRST_BOXES.contains(&&header.name) {
+                return Err(not_mp4());
             }
+            last = Some(header);
             let end = at.saturating_add(header.len);
             if header.name != *b"moov" {
                 at = end;
@@ -115,6 +122,21 @@ impl Demuxer {
             demuxer.base = demuxer.tracks.first_time();
             return Ok(demuxer);
         }
+    }
+
+    /// What is known of the tracks, video first.
+    pub fn summaries(&mut self) -> Vec<TrackSummary> {
+        let mut summaries = Vec::new();
+        for medium in [Medium::Video, Medium::Audio] {
+            let track = self.tracks.of(medium);
+            summaries.extend(track.map(|track| TrackSummary::of(medium, track)));
+        }
+        summaries
+    }
+
+    /// The codecs of the tracks that are left out because FLV can't carry them, if there are any.
+    pub fn left_out(&self) -> Option<String> {
+        self.tracks.others()
     }
 
     /// Reads the next message; its payload replaces what is in `payload`. `None` at the end.
@@ -190,12 +212,29 @@ impl Demuxer {
 }
 
 impl Track {
-    /// Ticks in ms, rounded down; exact from the beginning of the file, so that nothing drifts.
+    /// Ticks in ms, rounded to the nearest; exact from the beginning of the file, so that nothing drifts.
     fn ms(&self, ticks: i64) -> i64 {
-        let ms = i128::from(ticks) * 1000;
-        let ms = ms.div_euclid(i128::from(self.timescale)) as i64;
-        ms.wrapping_add(self.delay_ms)
+        let timescale = i128::from(self.timescale);
+        let ticks = i128::from(ticks) + i128::from(self.delay);
+        (ticks * 1000 + timescale / 2).div_euclid(timescale) as i64
     }
+}
+
+fn not_mp4() -> Error {
+    Error::malformed("no box at the beginning, expected the ftyp of an MP4 file")
+}
+
+/// The error of a file that ends without `moov`, given the offset where the last box should end.
+fn without_moov(file: &mut dyn ReadAt, end: u64, last: &BoxHeader) -> Result<Error, Error> {
+    let name = last.name.escape_ascii();
+    // Recorders write the length of the media when they are done.
+    let is_open = end == u64::MAX;
+    let is_cut = is_open || file.read_at(end.saturating_sub(1), &mut [0])? == 0;
+    Ok(Error::malformed(match (is_open, is_cut) {
+        (true, _) => format!("its recording was never completed: after {name} comes no box moov"),
+        (_, true) => format!("the file is cut: it ends in its box {name}, before a box moov"),
+        _ => format!("the file ends after its box {name}, expected a box moov: it is cut"),
+    }))
 }
 
 /// Reads the header of the box at this offset; `None` at the end of the file.

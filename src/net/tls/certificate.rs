@@ -23,8 +23,21 @@ pub(crate) struct TlsServer {
 
 struct Loaded {
     config: Arc<ServerConfig>,
-    /// When the files were changed that were looked at last.
-    changed: [Option<SystemTime>; 2],
+    /// The files that were looked at last.
+    stamps: [Option<Stamp>; 2],
+}
+
+/// When a file was changed, and how long it is: one that is written in two steps within a tick of the file
+/// system's clock is seen twice, too.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) struct Stamp(SystemTime, u64);
+
+impl Stamp {
+    /// The stamp of a file; `None` if there is none.
+    pub(super) fn of(path: &Path) -> Option<Stamp> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Stamp(metadata.modified().ok()?, metadata.len()))
+    }
 }
 
 /// What a look at the files has brought.
@@ -43,7 +56,7 @@ impl TlsServer {
     pub(crate) fn load(certificate: &Path, key: &Path) -> io::Result<TlsServer> {
         Ok(TlsServer {
             loaded: Mutex::new(Loaded {
-                changed: [certificate, key].map(changed),
+                stamps: [certificate, key].map(Stamp::of),
                 config: load(certificate, key)?,
             }),
             certificate: certificate.to_owned(),
@@ -53,12 +66,12 @@ impl TlsServer {
 
     /// Loads the files again if they have changed.
     pub(crate) fn reload(&self) -> Reload {
-        let now = [&self.certificate, &self.key].map(|path| changed(path));
+        let now = [&self.certificate, &self.key].map(|path| Stamp::of(path));
         let mut loaded = lock(&self.loaded);
-        if loaded.changed == now {
+        if loaded.stamps == now {
             return Reload::Unchanged;
         }
-        loaded.changed = now;
+        loaded.stamps = now;
         match load(&self.certificate, &self.key) {
             Ok(config) => {
                 loaded.config = config;
@@ -74,10 +87,6 @@ impl TlsServer {
         let connection = ServerConnection::new(config).map_err(io::Error::other)?;
         Ok(Tls::new(connection.into()))
     }
-}
-
-fn changed(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).ok()?.modified().ok()
 }
 
 fn load(certificate: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {

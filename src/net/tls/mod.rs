@@ -14,6 +14,8 @@ mod certificate;
 mod tests;
 #[cfg(feature = "relay")]
 mod trust;
+#[cfg(feature = "relay")]
+mod verifier;
 mod words;
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};

@@ -17,6 +17,12 @@ use super::{Reload, TlsClient, TlsServer};
 use crate::live::out::sink::Sink;
 use crate::net::socket::Socket;
 
+/// The names of certificates.
+const NAMES: &str = "DNS:localhost,IP:127.0.0.1";
+
+/// The years for which certificates are valid.
+const VALID: [u32; 2] = [2020, 2049];
+
 /// Certificates, made by OpenSSL, in a folder that is removed when dropped.
 struct Certificates(PathBuf);
 
@@ -30,20 +36,43 @@ impl Certificates {
             "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=root \
              -keyout root.key -out root.pem",
         );
-        made.issue("server", 2);
+        let settings = "[ca]\ndefault_ca = it\n[it]\ndatabase = index.txt\nnew_certs_dir = .\n\
+                        rand_serial = yes\nunique_subject = no\ndefault_md = sha256\npolicy = any\n\
+                        copy_extensions = copy\n[any]\ncommonName = supplied\n";
+        fs::write(made.file("ca.cnf"), settings).unwrap();
+        fs::write(made.file("index.txt"), "").unwrap();
+        made.issue("server", VALID);
         made
     }
 
-    /// Makes a certificate for localhost and 127.0.0.1 that is valid for this many days.
-    fn issue(&self, name: &str, days: i32) {
+    /// Makes a certificate for localhost and 127.0.0.1 that is valid for these years.
+    fn issue(&self, name: &str, years: [u32; 2]) {
+        self.sign(name, years, "-cert root.pem -keyfile root.key");
+    }
+
+    fn sign(&self, name: &str, [from, to]: [u32; 2], by: &str) {
         self.openssl(&format!(
-            "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost \
-             -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout {name}.key -out {name}.csr"
+            "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN={name} \
+             -addext subjectAltName={NAMES} -keyout {name}.key -out {name}.csr"
         ));
         self.openssl(&format!(
-            "x509 -req -in {name}.csr -CA root.pem -CAkey root.key -CAcreateserial -days {days} \
-             -copy_extensions copy -out {name}.pem"
+            "ca -batch -notext -config ca.cnf -in {name}.csr {by} -startdate {from}0101000000Z -enddate \
+             {to}0101000000Z -out {name}.pem"
         ));
+    }
+
+    /// Makes certificates that are their own issuers: as tools make them, which are those of an authority,
+    /// and one that isn't.
+    fn issue_self_signed(&self) {
+        self.openssl(&format!(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=own \
+             -addext subjectAltName={NAMES} -keyout own.key -out own.pem"
+        ));
+        self.sign("leaf", VALID, "-selfsign -keyfile leaf.key");
+        // One with the same name and another kind of key.
+        self.openssl(
+            "req -x509 -newkey rsa:2048 -nodes -subj /CN=leaf -keyout other.key -out other.pem",
+        );
     }
 
     fn openssl(&self, arguments: &str) {
@@ -115,7 +144,7 @@ fn greet(
         accepted.write_all(&buffer[..len])
     });
     let client = socket(client);
-    let client = client.connect_tls(&TlsClient::new(ca).unwrap(), host, pin.as_ref());
+    let client = client.connect_tls(&TlsClient::new(ca.map(Path::to_owned)), host, pin.as_ref());
     let client = client.unwrap();
     let greeted = client.write_all(b"hello").and_then(|()| {
         let mut buffer = [0; 100];
@@ -130,44 +159,104 @@ fn greet(
 #[test]
 fn a_client_trusts_names_issuers_and_pins_and_says_what_is_wrong_with_others() {
     let made = Certificates::new("trust");
-    made.issue("expired", -1);
-    let (server, expired) = (made.load("server"), made.load("expired"));
-    let root = made.file("root.pem");
-    let ca = Some(&*root);
-    let right = Some(made.pin("server"));
-    for (server, host, ca, pin, why) in [
-        (&server, "localhost", ca, None, ""),
-        (&server, "127.0.0.1", ca, None, ""),
-        (&server, "anything.example", None, right, ""),
-        (&expired, "localhost", ca, None, "has expired"),
-        (&server, "other.example", ca, None, "for another name"),
+    made.issue("expired", [2020, 2021]);
+    made.issue("early", [2048, 2049]);
+    made.issue_self_signed();
+    let hex: String = made
+        .pin("server")
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let unknown = format!(
+        "issuer is unknown. Trust it with --tls-ca FILE, or put #sha256={hex} behind the URL"
+    );
+    let pinned = format!("isn't the one that is pinned, but #sha256={hex}");
+    let self_signed =
+        "the certificate is self-signed. Trust it with --tls-ca FILE, or put #sha256=";
+    let names = "the certificate is for other names: localhost, 127.0.0.1";
+    let too_early = "isn't valid before 2048-01-01 00:00:00 UTC, and this machine's clock says 20";
+    for (of, host, ca, pin, why) in [
+        ("server", "localhost", "root", None, ""),
+        ("server", "127.0.0.1", "root", None, ""),
+        ("server", "anything.example", "", Some("server"), ""),
+        ("expired", "localhost", "", Some("expired"), ""),
+        ("own", "anything.example", "", Some("own"), ""),
+        ("own", "localhost", "own", None, ""),
+        ("leaf", "localhost", "leaf", None, ""),
         (
-            &server,
+            "expired",
             "localhost",
+            "root",
             None,
-            None,
-            "self-signed, or of an unknown issuer",
+            "has expired at 2021-01-01 00:00:00 UTC",
         ),
-        (
-            &server,
-            "localhost",
-            ca,
-            Some([7; 32]),
-            "isn't the one that is pinned",
-        ),
+        ("early", "localhost", "root", None, too_early),
+        ("server", "other.example", "root", None, names),
+        ("own", "other.example", "own", None, names),
+        ("leaf", "other.example", "leaf", None, names),
+        ("server", "localhost", "", None, &unknown),
+        ("server", "localhost", "own", None, &unknown),
+        ("own", "localhost", "", None, self_signed),
+        ("own", "localhost", "root", None, self_signed),
+        ("leaf", "localhost", "root", None, self_signed),
+        ("leaf", "localhost", "other", None, self_signed),
+        ("server", "localhost", "root", Some("root"), &pinned),
     ] {
-        let (client, accepted) = greet(server, host, ca, pin);
+        let ca = Some(made.file(&format!("{ca}.pem"))).filter(|_| !ca.is_empty());
+        let pin = pin.map(|pin| made.pin(pin));
+        let (client, accepted) = greet(&made.load(of), host, ca.as_deref(), pin);
         match client {
-            Ok(()) => assert_eq!(why, "", "{host}"),
+            Ok(()) => assert_eq!(why, "", "{of} {host}"),
             Err(error) => {
                 let text = error.to_string();
-                assert!(!why.is_empty() && text.contains(why), "{host}: {text}");
+                assert!(!why.is_empty() && text.contains(why), "{of} {host}: {text}");
                 // The alert has left.
                 let text = accepted.unwrap_err().to_string();
-                assert!(text.contains("TLS: the peer "), "{host}: {text}");
+                assert!(text.contains("TLS: the peer "), "{of} {host}: {text}");
             }
         }
     }
+}
+
+#[test]
+fn a_self_signed_certificate_that_is_trusted_has_to_be_valid_today() {
+    let made = Certificates::new("own");
+    made.issue_self_signed();
+    // Days in the past are no use to this command.
+    made.openssl("x509 -in own.pem -signkey own.key -days -1 -out past.pem");
+    fs::copy(made.file("own.key"), made.file("past.key")).unwrap();
+    let past = made.file("past.pem");
+    let (client, _) = greet(&made.load("past"), "localhost", Some(&past), None);
+    let text = client.unwrap_err().to_string();
+    assert!(text.contains("the certificate has expired"), "{text}");
+}
+
+#[test]
+fn trusted_certificates_are_loaded_once_and_again_when_they_change() {
+    let made = Certificates::new("ca");
+    made.issue_self_signed();
+    let ca = made.file("ca.pem");
+    fs::copy(made.file("own.pem"), &ca).unwrap();
+    let trust = TlsClient::new(Some(ca.clone()));
+    trust.check().unwrap();
+    let first = trust.config().unwrap();
+    assert!(Arc::ptr_eq(&first, &trust.config().unwrap()));
+    fs::copy(made.file("root.pem"), &ca).unwrap();
+    let second = trust.config().unwrap();
+    assert!(!Arc::ptr_eq(&first, &second));
+    for text in ["", "nothing"] {
+        fs::write(&ca, text).unwrap();
+        let shown = ca.display();
+        let expected = format!("{shown}: no certificate in PEM");
+        assert_eq!(trust.check().unwrap_err().to_string(), expected);
+        assert_eq!(trust.config().unwrap_err().to_string(), expected);
+    }
+    fs::remove_file(&ca).unwrap();
+    let text = trust.check().unwrap_err().to_string();
+    assert!(
+        text.contains("ca.pem") && text.contains("No such file"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -185,7 +274,7 @@ fn peers_without_tls_are_told_apart() {
     accepted
         .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         .unwrap();
-    let trust = TlsClient::new(None).unwrap();
+    let trust = TlsClient::new(None);
     let client = socket(client).connect_tls(&trust, "pi", None).unwrap();
     client.write_all(b"hello").unwrap();
     let error = read(&client, &mut [0; 10]).unwrap_err();
@@ -224,7 +313,7 @@ fn a_changed_certificate_is_used_and_a_broken_one_is_not() {
     assert!(matches!(server.reload(), Reload::Unchanged));
     assert!(greet(&server, "localhost", None, Some(old)).0.is_ok());
 
-    made.issue("server", 2);
+    made.issue("server", VALID);
     assert!(matches!(server.reload(), Reload::Done));
     let new = made.pin("server");
     assert!(greet(&server, "localhost", None, Some(new)).0.is_ok());
@@ -241,7 +330,7 @@ fn what_was_accepted_leaves_once_and_in_order_though_the_receiver_is_slow() {
     let pin = made.pin("server");
     let (begin, begun) = std::sync::mpsc::channel::<()>();
     let client = thread::spawn(move || {
-        let trust = TlsClient::new(None).unwrap();
+        let trust = TlsClient::new(None);
         let client = socket(client);
         let client = client.connect_tls(&trust, "pi", Some(&pin)).unwrap();
         client.write_all(b"play").unwrap();

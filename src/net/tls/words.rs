@@ -1,8 +1,15 @@
 //! The reasons of TLS in words.
 
+use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 
+use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error};
+
+use crate::calendar;
+
+/// The number of bytes of a certificate's names that are shown.
+const MAX_NAMES: usize = 200;
 
 /// Returns an I/O error that says what has happened.
 pub(super) fn to_io(error: &Error) -> io::Error {
@@ -12,15 +19,15 @@ pub(super) fn to_io(error: &Error) -> io::Error {
 /// Says what has happened.
 pub(super) fn text(error: &Error) -> String {
     let reason = match error {
-        Error::InvalidCertificate(error) => certificate(error),
+        Error::InvalidCertificate(error) => return format!("TLS: {}", certificate(error)),
         Error::InvalidMessage(_) => "the peer doesn't speak TLS",
         Error::AlertReceived(alert) => match alert {
             AlertDescription::CertificateExpired => {
                 "the peer says that the certificate has expired"
             }
-            AlertDescription::UnknownCA | AlertDescription::BadCertificate => {
-                "the peer doesn't trust the certificate"
-            }
+            AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown => "the peer doesn't trust the certificate",
             AlertDescription::HandshakeFailure | AlertDescription::ProtocolVersion => {
                 "the peer has no version or cipher of TLS in common"
             }
@@ -34,25 +41,65 @@ pub(super) fn text(error: &Error) -> String {
     ["TLS: ", reason].concat()
 }
 
-fn certificate(error: &CertificateError) -> &'static str {
-    match error {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "the certificate has expired"
+fn certificate(error: &CertificateError) -> Cow<'static, str> {
+    let reason = match error {
+        CertificateError::ExpiredContext { not_after, .. } => {
+            let when = time(*not_after);
+            return format!("the certificate has expired at {when}").into();
         }
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "the certificate isn't valid yet. Is this machine's clock right?"
+        CertificateError::NotValidYetContext {
+            not_before,
+            time: now,
+        } => {
+            let (when, now) = (time(*not_before), time(*now));
+            return format!(
+                "the certificate isn't valid before {when}, and this machine's clock says {now}"
+            )
+            .into();
         }
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "the certificate is for another name"
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            return names(presented).into();
         }
-        CertificateError::UnknownIssuer => {
-            "the certificate is self-signed, or of an unknown issuer. Trust its issuer with --tls-ca \
-             FILE, or pin it with #sha256=... behind the URL"
-        }
-        CertificateError::ApplicationVerificationFailure => {
-            "the certificate isn't the one that is pinned"
-        }
+        CertificateError::Expired => "the certificate has expired",
+        CertificateError::NotValidYet => "the certificate isn't valid yet",
+        CertificateError::NotValidForName => "the certificate is for another name",
         CertificateError::Revoked => "the certificate was revoked",
-        _ => "the certificate is invalid",
+        CertificateError::BadEncoding => "the certificate can't be read",
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "the certificate isn't meant for servers"
+        }
+        // Reasons of the verifier's own, and rare ones.
+        CertificateError::Other(other) => return other.0.to_string().into(),
+        error => return format!("the certificate is refused: {error}").into(),
+    };
+    reason.into()
+}
+
+fn time(time: UnixTime) -> String {
+    calendar::date_and_time(time.as_secs(), ' ') + " UTC"
+}
+
+/// Says which names a certificate has that is for none that was wanted. They come as `DnsName("pi")` and
+/// `IpAddress(192.0.2.7)`.
+fn names(presented: &[String]) -> String {
+    let mut text = String::new();
+    for name in presented {
+        let name = name.split_once('(').map_or("", |(_, name)| name);
+        let name = name.trim_end_matches(')').trim_matches('"');
+        // Whatever a certificate holds, a line of the log stays readable.
+        let is_usual = |c: char| c.is_ascii_alphanumeric() || "-._*:".contains(c);
+        if name.is_empty() || !name.chars().all(is_usual) {
+            continue;
+        }
+        if text.len() + name.len() > MAX_NAMES {
+            text.push_str(", ...");
+            break;
+        }
+        text.push_str(if text.is_empty() { "" } else { ", " });
+        text.push_str(name);
+    }
+    match text.is_empty() {
+        true => "the certificate is for no name. Pin it with #sha256=... behind the URL".to_owned(),
+        false => format!("the certificate is for other names: {text}"),
     }
 }

@@ -1,5 +1,7 @@
 //! An option: its name, its help, and the way its values are set.
 
+use brooklet::url::without_urls;
+
 use super::Settings;
 
 /// An option with a value.
@@ -111,7 +113,9 @@ impl Opt {
     }
 
     fn set_shown(&self, origin: &str, settings: &mut Settings, text: &str) -> Result<(), String> {
-        (self.set)(settings, text)
-            .map_err(|expected| format!("invalid value {text:?} for {origin}: expected {expected}"))
+        (self.set)(settings, text).map_err(|expected| {
+            let shown = without_urls(text);
+            format!("invalid value {shown:?} for {origin}: expected {expected}")
+        })
     }
 }

@@ -5,9 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use brooklet::url::without_urls;
 use lexopt::Arg;
 
 use super::nearest::nearest_of;
+use super::tls::file;
 use super::{Request, parse_time};
 
 /// The URL and how to reach it.
@@ -102,9 +104,7 @@ pub(super) fn parse(name: &str, arguments: Vec<OsString>) -> Option<Result<Reque
 /// Returns the error for an unknown command.
 pub(super) fn unknown(name: &str) -> String {
     let mut names = COMMANDS.iter().map(|(name, ..)| *name);
-    // It may be a URL with a key.
-    let is_word = name.len() <= 20 && name.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let shown = if is_word { name } else { "..." };
+    let shown = super::word(name);
     match nearest_of(&mut names, name) {
         Some(meant) => format!("unknown command {shown:?}. Did you mean {meant}?"),
         None => format!(
@@ -143,7 +143,8 @@ fn parse_command(name: &str, arguments: Vec<OsString>) -> Result<Request, String
             let value = value.to_string_lossy();
             let time = parse_time(&value).filter(|time| !time.is_zero());
             time.ok_or_else(|| {
-                format!("invalid value {value:?} for --{option}: expected a time such as 5s")
+                let shown = without_urls(&value);
+                format!("invalid value {shown:?} for --{option}: expected a time such as 5s")
             })
         };
         match (name, &*option) {
@@ -159,7 +160,9 @@ fn parse_command(name: &str, arguments: Vec<OsString>) -> Result<Request, String
                 let value = parser
                     .value()
                     .map_err(|_| "--tls-ca needs a file".to_owned())?;
-                tls_ca = Some(value.into());
+                let file = file(&value.to_string_lossy());
+                let file = file.map_err(|what| format!("--tls-ca: expected {what}"))?;
+                tls_ca = Some(file);
             }
             _ => {
                 let dashes = if option.starts_with('-') { "" } else { "--" };

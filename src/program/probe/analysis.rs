@@ -6,6 +6,14 @@ use brooklet::{Medium, StreamMessage};
 /// A step between timestamps of one track that is a jump rather than a pause, in ms.
 const JUMP: i32 = 5_000;
 
+/// Frames that are less far apart than this, in ms, at the beginning: those since the latest keyframe, to
+/// which a server gives new timestamps so that its players start at the live edge (`--join live`). They say
+/// nothing of rates.
+const BURST_STEP: i32 = 2;
+
+/// The first second, in ms, holds what the server kept of the past, which comes at once.
+const UNEVEN_MS: u64 = 1_000;
+
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Analysis {
@@ -18,12 +26,6 @@ pub(super) struct Analysis {
     pub(super) is_ended: bool,
     pub(super) video: Track,
     pub(super) audio: Track,
-    /// Frames that came later, measured by their timestamps, than the earliest one, in ms.
-    pub(super) jitter_ms: u64,
-    /// The earliest arrival of a frame, minus its time in the stream.
-    earliest: Option<i64>,
-    /// The latest one, once what the server kept has come.
-    latest: Option<i64>,
 }
 
 /// One track, or all tracks of a medium.
@@ -35,7 +37,7 @@ pub(super) struct Track {
     /// Keyframes of video.
     pub(super) keyframes: u64,
     /// The longest time between two of them, in ms.
-    pub(super) keyframe_interval_ms: u64,
+    pub(super) keyframe_interval_ms: Option<u64>,
     /// Timestamps that went back, and steps of more than 5 s.
     pub(super) backward: u64,
     pub(super) jumps: u64,
@@ -45,19 +47,45 @@ pub(super) struct Track {
     pub(super) length_ms: u64,
     /// The highest timestamp.
     last: Option<u32>,
-    /// The length at the latest keyframe.
-    keyframe_at: Option<u64>,
+    /// Whether the burst at the beginning, if there was one, is over.
+    is_steady: bool,
+    /// The frames whose length in time is known, and those since the latest step.
+    measured: Span,
+    waiting: Span,
+    /// What was measured up to the first keyframe, and up to the latest.
+    first_keyframe: Option<Span>,
+    keyframe: Option<Span>,
+    arrival: Arrival,
+}
+
+/// A part of a track.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    frames: u64,
+    bytes: u64,
+    ms: u64,
+}
+
+/// How evenly frames come.
+#[derive(Debug, Default)]
+struct Arrival {
+    /// The arrival of the latest frame, minus its time in the stream, both from the first one on.
+    late: i64,
+    before: Option<(u32, u64)>,
+    earliest: Option<i64>,
+    latest: Option<i64>,
 }
 
 impl Analysis {
     /// Adds a message that came at this time in ms.
     pub(super) fn add(&mut self, message: &StreamMessage, now: u64) {
-        let track = match message.medium() {
-            Some(Medium::Video) => &mut self.video,
-            Some(Medium::Audio) => &mut self.audio,
-            None => return,
+        let Some(medium) = message.medium() else {
+            return;
         };
-        let medium = message.medium().unwrap_or(Medium::Audio);
+        let track = match medium {
+            Medium::Video => &mut self.video,
+            Medium::Audio => &mut self.audio,
+        };
         if message.is_sequence_header() || track.info.is_none() {
             track.info = TrackInfo::read(medium, message.payload()).or(track.info);
         }
@@ -67,17 +95,8 @@ impl Analysis {
         track.add(message);
         let begin = *self.first_ms.get_or_insert(now);
         self.last_ms = now;
-        // The first second holds what the server kept of the past, which comes at once.
-        if now.saturating_sub(begin) >= 1_000 {
-            let late = now as i64 - i64::from(message.timestamp());
-            let earliest = *self
-                .earliest
-                .insert(self.earliest.map_or(late, |e| e.min(late)));
-            let latest = *self
-                .latest
-                .insert(self.latest.map_or(late, |l| l.max(late)));
-            self.jitter_ms = (latest - earliest).unsigned_abs();
-        }
+        let is_even = now.saturating_sub(begin) >= UNEVEN_MS;
+        track.arrival.add(message.timestamp(), now, is_even);
     }
 
     /// Whether frames have come.
@@ -96,49 +115,114 @@ impl Analysis {
         let (video, audio) = (self.video.last?, self.audio.last?);
         Some(i64::from(audio.wrapping_sub(video) as i32))
     }
+
+    /// How much later frames came, measured by their timestamps, than the earliest one of their track, in
+    /// ms; `None` if they didn't come for long enough.
+    pub(super) fn jitter_ms(&self) -> Option<u64> {
+        let tracks = [&self.video, &self.audio];
+        tracks
+            .iter()
+            .filter_map(|track| track.arrival.jitter_ms())
+            .max()
+    }
 }
 
 impl Track {
     fn add(&mut self, message: &StreamMessage) {
-        self.frames += 1;
-        self.bytes += message.payload().len() as u64;
+        let is_video = message.medium() == Some(Medium::Video);
+        let bytes = message.payload().len() as u64;
         let timestamp = message.timestamp();
-        let step = self
-            .last
-            .map_or(0, |last| timestamp.wrapping_sub(last) as i32);
+        let step = self.last.map(|last| timestamp.wrapping_sub(last) as i32);
+        // Slices of one frame may be messages of their own.
+        let is_same_frame = is_video && step == Some(0);
+        let frames = u64::from(!is_same_frame);
+        self.frames += frames;
+        self.bytes += bytes;
         match step {
-            _ if step.unsigned_abs() > JUMP as u32 => self.jumps += 1,
-            _ if step < 0 => self.backward += 1,
-            _ => {
-                let step = u64::from(step.unsigned_abs());
-                self.length_ms += step;
-                self.longest_gap_ms = self.longest_gap_ms.max(step);
+            None => {}
+            Some(step) if step.unsigned_abs() > JUMP as u32 => {
+                self.jumps += 1;
+                // It isn't known how long the frame before lasted.
+                self.waiting = Span::default();
             }
+            Some(step) if step < 0 => self.backward += 1,
+            Some(step) => self.step(step, is_same_frame),
         }
+        self.waiting.frames += frames;
+        self.waiting.bytes += bytes;
         // One frame that is back in time is one fault, not one for each frame up to there.
-        if !(-JUMP..0).contains(&step) {
+        if !step.is_some_and(|step| (-JUMP..0).contains(&step)) {
             self.last = Some(timestamp);
         }
-        if message.is_keyframe() {
+        if message.is_keyframe() && !is_same_frame {
             self.keyframes += 1;
-            let interval = self.keyframe_at.map_or(0, |at| self.length_ms - at);
-            self.keyframe_interval_ms = self.keyframe_interval_ms.max(interval);
-            self.keyframe_at = Some(self.length_ms);
+            if let Some(before) = self.keyframe {
+                let interval = self.measured.ms - before.ms;
+                let longest = self.keyframe_interval_ms.unwrap_or(0);
+                self.keyframe_interval_ms = Some(interval.max(longest));
+            }
+            self.first_keyframe.get_or_insert(self.measured);
+            self.keyframe = Some(self.measured);
+        }
+    }
+
+    /// Goes on in time, before another frame is added.
+    fn step(&mut self, step: i32, is_same_frame: bool) {
+        let ms = u64::from(step.unsigned_abs());
+        self.length_ms += ms;
+        self.longest_gap_ms = self.longest_gap_ms.max(ms);
+        self.is_steady |= step >= BURST_STEP;
+        if !self.is_steady && !is_same_frame {
+            (self.first_keyframe, self.keyframe) = (None, None);
+            self.waiting = Span::default();
+        } else if step > 0 {
+            self.measured.frames += self.waiting.frames;
+            self.measured.bytes += self.waiting.bytes;
+            self.measured.ms += ms;
+            self.waiting = Span::default();
         }
     }
 
     /// Frames in 1000 s.
     pub(super) fn millihertz(&self) -> Option<u64> {
-        let steps = self.frames.checked_sub(1)?;
-        (steps * 1_000_000).checked_div(self.length_ms)
+        (self.measured.frames * 1_000_000).checked_div(self.measured.ms)
     }
 
-    /// Bits per second of media.
+    /// Bits per second of media. Of video, those from keyframe to keyframe, so that it doesn't matter how
+    /// many large frames there are by chance.
     pub(super) fn bits_per_second(&self) -> Option<u64> {
-        // The last frame has a length, too.
-        let steps = self.frames.checked_sub(1).filter(|steps| *steps > 0)?;
-        let length = self.length_ms + self.length_ms / steps;
-        (self.bytes * 8_000).checked_div(length)
+        let from_keyframe_to_keyframe = match (self.first_keyframe, self.keyframe) {
+            (Some(first), Some(last)) => {
+                let bytes = last.bytes - first.bytes;
+                (bytes * 8_000).checked_div(last.ms - first.ms)
+            }
+            _ => None,
+        };
+        from_keyframe_to_keyframe
+            .or_else(|| (self.measured.bytes * 8_000).checked_div(self.measured.ms))
+    }
+}
+
+impl Arrival {
+    fn add(&mut self, timestamp: u32, now: u64, is_even: bool) {
+        let before = self.before.replace((timestamp, now));
+        let Some((last, then)) = before else { return };
+        let step = timestamp.wrapping_sub(last) as i32;
+        if step.unsigned_abs() > JUMP as u32 {
+            // Another beginning.
+            (self.late, self.earliest, self.latest) = (0, None, None);
+            return;
+        }
+        self.late += (now - then) as i64 - i64::from(step);
+        if is_even {
+            let (earliest, latest) = (self.earliest, self.latest);
+            self.earliest = Some(earliest.map_or(self.late, |at| at.min(self.late)));
+            self.latest = Some(latest.map_or(self.late, |at| at.max(self.late)));
+        }
+    }
+
+    fn jitter_ms(&self) -> Option<u64> {
+        Some((self.latest? - self.earliest?).unsigned_abs())
     }
 }
 
@@ -161,11 +245,105 @@ mod tests {
         }
         let track = &analysis.video;
         assert_eq!(track.millihertz(), Some(25_000));
-        assert_eq!(track.keyframe_interval_ms, 1_000);
+        assert_eq!(track.keyframe_interval_ms, Some(1_000));
         assert_eq!(track.keyframes, 5);
         assert_eq!(track.bits_per_second(), Some(25 * 10 * 8));
         assert_eq!((track.length_ms, track.longest_gap_ms), (4_000, 40));
         assert!(analysis.is_live() && analysis.is_in_order());
+    }
+
+    /// A second of 25 frames, each keyframe with 1000 bytes.
+    fn second(begin: u32) -> impl Iterator<Item = StreamMessage> {
+        (0..25).map(move |frame| {
+            let mut payload = vec![0x27, 1, 0, 0, 0, 0, 0, 0, 91, 0x41];
+            if frame == 0 {
+                payload[0] = 0x17;
+                payload.resize(1000, 0);
+            }
+            payload.resize(payload.len().max(100), 0);
+            StreamMessage::video(begin + frame * 40, payload)
+        })
+    }
+
+    #[test]
+    fn frames_with_new_timestamps_at_the_beginning_are_no_rate() {
+        for seconds in 1..5 {
+            let mut analysis = Analysis::default();
+            // The live-edge join: 1 ms apart, up to the latest frame.
+            for (frame, message) in (0..).zip(second(0).take(20)) {
+                let payload = message.payload().to_vec();
+                analysis.add(&StreamMessage::video(741 + frame, payload), 5);
+            }
+            for (frame, message) in (20..).zip(second(0).skip(20)) {
+                analysis.add(&message, frame * 40);
+            }
+            for begin in 1..seconds {
+                for message in second(begin * 1000) {
+                    analysis.add(&message, message.timestamp().into());
+                }
+            }
+            let track = &analysis.video;
+            assert_eq!(track.millihertz(), Some(25_000));
+            let bits = if seconds < 3 {
+                25 * 800
+            } else {
+                25 * 800 + 900 * 8
+            };
+            let expected = match seconds {
+                // One keyframe among 30 frames.
+                2 => (30 * 100 + 900) * 8000 / (30 * 40),
+                _ => bits,
+            };
+            assert_eq!(track.bits_per_second(), Some(expected), "{seconds}");
+            assert_eq!(track.keyframes, u64::from(seconds));
+            let interval = (seconds >= 3).then_some(1_000);
+            assert_eq!(track.keyframe_interval_ms, interval);
+            assert_eq!(track.longest_gap_ms, 40);
+            assert!(analysis.is_in_order());
+            assert_eq!(analysis.jitter_ms().is_some(), seconds > 1);
+        }
+    }
+
+    #[test]
+    fn a_server_that_sends_the_past_as_it_was_changes_no_rate() {
+        let mut analysis = Analysis::default();
+        for message in second(0).chain(second(1000)) {
+            analysis.add(&message, 3);
+        }
+        analysis.add(&second(2000).next().unwrap(), 7);
+        let track = &analysis.video;
+        assert_eq!(track.bits_per_second(), Some(25 * 800 + 900 * 8));
+        assert_eq!(track.keyframe_interval_ms, Some(1_000));
+        assert_eq!((track.millihertz(), track.frames), (Some(25_000), 51));
+    }
+
+    #[test]
+    fn slices_of_a_frame_are_one_frame() {
+        let mut analysis = Analysis::default();
+        for message in second(0) {
+            for _ in 0..3 {
+                analysis.add(&message, 0);
+            }
+        }
+        let track = &analysis.video;
+        assert_eq!((track.frames, track.keyframes), (25, 1));
+        assert_eq!(track.millihertz(), Some(25_000));
+    }
+
+    #[test]
+    fn arrival_is_measured_by_track_across_wraps_and_jumps() {
+        let mut analysis = Analysis::default();
+        let audio = |timestamp| StreamMessage::audio(timestamp, &b"\xAF\x01\0"[..]);
+        for frame in 0..100 {
+            let now = 40 * u64::from(frame);
+            let begin = if frame < 50 { u32::MAX - 300 } else { 700_000 };
+            let at = begin.wrapping_add(frame * 40);
+            // Every fifth one is late. Audio is half a second behind.
+            analysis.add(&video(at, false), now + u64::from(frame % 5 == 0) * 30);
+            analysis.add(&audio(at.wrapping_sub(500)), now + 30);
+        }
+        assert_eq!(analysis.jitter_ms(), Some(30));
+        assert_eq!(analysis.audio_ahead_ms(), Some(-500));
     }
 
     #[test]

@@ -23,12 +23,12 @@ pub(super) fn lines(url: &str, analysis: &Analysis) -> String {
         if let Some(bits) = track.bits_per_second() {
             let _ = write!(out, ", {} kbit/s", bits / 1000);
         }
-        match track.keyframes {
+        match (track.keyframes, track.keyframe_interval_ms) {
             _ if name == "audio" => {}
-            0 => out.push_str(", no keyframe"),
-            1 => out.push_str(", one keyframe"),
-            _ => {
-                let ms = track.keyframe_interval_ms;
+            (0, _) => out.push_str(", no keyframe"),
+            (1, _) => out.push_str(", one keyframe"),
+            (count, None) => drop(write!(out, ", {count} keyframes")),
+            (_, Some(ms)) => {
                 let _ = write!(out, ", keyframe every {}.{} s", ms / 1000, ms % 1000 / 100);
             }
         }
@@ -50,7 +50,10 @@ pub(super) fn lines(url: &str, analysis: &Analysis) -> String {
     if let Some(ahead) = analysis.audio_ahead_ms() {
         let _ = write!(out, ", audio {ahead:+} ms to video");
     }
-    let _ = writeln!(out, ", arrival within {} ms", analysis.jitter_ms);
+    if let Some(ms) = analysis.jitter_ms() {
+        let _ = write!(out, ", arrival within {ms} ms");
+    }
+    out.push('\n');
     let first = analysis.first_ms.unwrap_or_default();
     let _ = writeln!(
         out,
@@ -83,7 +86,7 @@ pub(super) fn json(url: &str, analysis: &Analysis) -> String {
          \"first_frame_ms\":{},\"received_ms\":{},\"ended\":{}}}",
         analysis.is_in_order(),
         number(analysis.audio_ahead_ms()),
-        analysis.jitter_ms,
+        number(analysis.jitter_ms()),
         analysis.accepted_ms,
         analysis.first_ms.unwrap_or_default(),
         analysis.last_ms - analysis.first_ms.unwrap_or_default(),
@@ -109,7 +112,6 @@ fn put_track(track: &Track, out: &mut String) {
         let (rate, channels) = (number(info.sample_rate), number(info.channels));
         let _ = write!(out, ",\"sample_rate\":{rate},\"channels\":{channels}");
     }
-    let interval = Some(track.keyframe_interval_ms).filter(|_| track.keyframes > 1);
     let _ = write!(
         out,
         ",\"frames\":{},\"bytes\":{},\"frames_per_1000_s\":{},\"bits_per_second\":{},\
@@ -120,7 +122,7 @@ fn put_track(track: &Track, out: &mut String) {
         number(track.millihertz()),
         number(track.bits_per_second()),
         track.keyframes,
-        number(interval),
+        number(track.keyframe_interval_ms),
         track.backward,
         track.jumps,
         track.longest_gap_ms,

@@ -44,6 +44,14 @@ pub(super) struct Admission {
     pub(super) stream: Option<Arc<Stream>>,
 }
 
+impl Admission {
+    /// The stream, if it was published. For one that is pulled on demand, waits some seconds.
+    pub(super) fn published(self, shared: &Shared) -> Option<Arc<Stream>> {
+        let stream = self.stream.filter(|stream| stream.was_published());
+        stream.or_else(|| shared.relays.fetch(shared, &self.key))
+    }
+}
+
 /// The facts about a request that its response depends on.
 #[derive(Clone, Copy)]
 pub(super) struct Facts {

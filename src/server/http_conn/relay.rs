@@ -1,5 +1,7 @@
 //! Requests to begin and end pushes and pulls, of clients that may do so.
 
+use std::io::ErrorKind;
+
 use super::exchange::Exchange;
 use super::retry_later;
 use crate::config::{parse_pull, parse_push};
@@ -25,11 +27,13 @@ pub(super) fn reply(exchange: &Exchange<'_>, route: &Route) -> Result<Response, 
         Route::Pull(id) => return ended(exchange, "pull", *id, relays.stop_pull(*id)),
         // A file of the server isn't read for a client.
         _ if body.contains("=@") => return Err(wrong("a URL, not a file".to_owned())),
-        Route::Pulls => relays.pull(shared, parse_pull(body).map_err(wrong)?).ok(),
+        Route::Pulls => relays.pull(shared, parse_pull(body).map_err(wrong)?),
         _ => relays.push(shared, parse_push(body).map_err(wrong)?),
     };
-    let full = || retry_later(Status::ServiceUnavailable, "there are too many already");
-    let id = begun.ok_or_else(full)?;
+    let id = begun.map_err(|error| match (error.kind(), error.to_string()) {
+        (ErrorKind::AlreadyExists, why) => Response::text(Status::Conflict, &why),
+        (_, why) => retry_later(Status::ServiceUnavailable, &why),
+    })?;
     let what = match route {
         Route::Pulls => "pull",
         _ => "push",

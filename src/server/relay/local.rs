@@ -69,7 +69,7 @@ impl<'a> Local<'a> {
         let via = viewer.map(|viewer| Via::parse(&viewer.client));
         let own = self.shared.relays.own;
         let via = via.unwrap_or_default();
-        via.flash_ver(env!("CARGO_PKG_VERSION"), Some(own))
+        via.flash_ver(false, env!("CARGO_PKG_VERSION"), Some(own))
     }
 
     /// Publishes the stream with what comes from this socket. The error says why not.

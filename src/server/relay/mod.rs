@@ -15,6 +15,7 @@ mod run;
 
 use std::io;
 use std::iter;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ use crate::live::report::ViewerReport;
 use crate::live::signal::Signal;
 use crate::live::stream::Stream;
 use crate::live::{Millis, lock};
+use crate::net::tls::TlsClient;
 use crate::relay::report::RelayReport;
 use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::via::{CIRCLE, ServerId, Via};
@@ -45,6 +47,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(in crate::server) struct Relays {
     /// The name of this server for servers on the way of a stream.
     pub(in crate::server) own: ServerId,
+    /// The servers that are trusted.
+    trusted: TlsClient,
     next_id: AtomicU64,
     lists: Mutex<Lists>,
     /// Notified when a thread ends.
@@ -53,23 +57,34 @@ pub(in crate::server) struct Relays {
 
 #[derive(Default)]
 struct Lists {
-    pushes: Vec<(u64, Push)>,
+    pushes: Vec<Wanted>,
     pulls: Vec<(u64, Pull)>,
     /// The pushes of streams, each with its thread.
     pushed: Vec<(Arc<Stream>, Arc<Run>)>,
     pulled: Vec<Arc<Run>>,
 }
 
+struct Wanted {
+    id: u64,
+    push: Push,
+    /// Since when none of its streams is pushed, unless one is.
+    waits_since: Millis,
+}
+
 impl Relays {
-    pub(in crate::server) fn new() -> Arc<Relays> {
+    /// No pushes and pulls yet. They will trust the certificates in a file, besides those of the system.
+    pub(in crate::server) fn new(ca: Option<PathBuf>) -> io::Result<Arc<Relays>> {
+        let trusted = TlsClient::new(ca);
+        trusted.check()?;
         let mut random = [0; 4];
         let _ = getrandom::fill(&mut random);
-        Arc::new(Relays {
+        Ok(Arc::new(Relays {
             own: ServerId::new(random),
+            trusted,
             next_id: AtomicU64::new(1),
             lists: Mutex::default(),
             ended: Signal::default(),
-        })
+        }))
     }
 
     /// Begins the pushes and pulls of the configuration.
@@ -78,11 +93,17 @@ impl Relays {
         shared: &Arc<Shared>,
         config: &Config,
     ) -> io::Result<()> {
-        for push in &config.pushes {
-            self.push(shared, push.clone());
-        }
-        let mut pulls = config.pulls.iter();
-        pulls.try_for_each(|pull| self.pull(shared, pull.clone()).map(drop))
+        let pushes = config.pushes.iter();
+        let pushes = pushes.map(|push| self.push(shared, push.clone()));
+        let pulls = config.pulls.iter();
+        let pulls = pulls.map(|pull| self.pull(shared, pull.clone()));
+        pushes.chain(pulls).try_for_each(|begun| match begun {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                log::warn!("a push or pull is wanted twice: {error}");
+                Ok(())
+            }
+            begun => begun.map(drop),
+        })
     }
 
     /// Why a client that names these servers in its `flashVer` is refused.
@@ -133,7 +154,7 @@ impl Relays {
         let publisher = publisher.and_then(|(id, _)| shared.connections.report_of(id));
         let via = publisher.map(|publisher| Via::parse(&publisher.client));
         let via = via.unwrap_or_default();
-        via.flash_ver(env!("CARGO_PKG_VERSION"), Some(self.own))
+        via.flash_ver(true, env!("CARGO_PKG_VERSION"), Some(self.own))
     }
 
     /// Pushes a stream that was just published wherever that is wanted.
@@ -144,7 +165,7 @@ impl Relays {
     ) {
         let mut lists = lock(&self.lists);
         let Lists { pushes, pushed, .. } = &mut *lists;
-        for (id, push) in pushes.iter() {
+        for Wanted { id, push, .. } in pushes.iter() {
             let Some(target) = push.target(stream.key()) else {
                 continue;
             };
@@ -160,7 +181,7 @@ impl Relays {
             let (relays, shared) = (Arc::clone(self), Arc::clone(shared));
             let (stream, own) = (Arc::clone(stream), Arc::clone(&run));
             let thread = move || {
-                let _listed = Listed(&relays, &own);
+                let _listed = Listed(&relays, &shared, &own);
                 push::run(&shared, &stream, &own);
             };
             if let Err(error) = thread::spawn("push", STACK_LEN, Box::new(thread)) {
@@ -170,26 +191,50 @@ impl Relays {
         }
     }
 
-    /// Begins a push. Returns its number; `None` if there are too many.
+    /// Begins a push. Returns its number. The same one twice would take the stream's key from itself, in
+    /// turns.
     pub(in crate::server) fn push(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
         push: Push,
-    ) -> Option<u64> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+    ) -> io::Result<u64> {
+        let id;
         {
             let pushes = &mut lock(&self.lists).pushes;
-            if pushes.len() >= MOST {
-                return None;
-            }
+            let known = pushes.iter().map(|wanted| (wanted.id, &wanted.push));
+            id = self.new_id("push", known, &push)?;
             log::info!("push {id}: {push}");
-            pushes.push((id, push));
+            pushes.push(Wanted {
+                id,
+                push,
+                waits_since: shared.now(),
+            });
         }
         let streams = shared.table.streams().into_iter();
         for stream in streams.filter(|stream| stream.was_published()) {
             self.published(shared, &stream);
         }
-        Some(id)
+        Ok(id)
+    }
+
+    /// The number of something new; an error if it is there already, or if there are too many.
+    fn new_id<'a, T: PartialEq + 'a>(
+        &self,
+        name: &str,
+        known: impl ExactSizeIterator<Item = (u64, &'a T)>,
+        new: &T,
+    ) -> io::Result<u64> {
+        if known.len() >= MOST {
+            let why = format!("there are {MOST} of them already");
+            return Err(io::Error::other(why));
+        }
+        for (id, what) in known {
+            if what == new {
+                let why = format!("{name} {id} does that already");
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+            }
+        }
+        Ok(self.next_id.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Begins a pull. Returns its number.
@@ -198,11 +243,12 @@ impl Relays {
         shared: &Arc<Shared>,
         pull: Pull,
     ) -> io::Result<u64> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let mut lists = lock(&self.lists);
-        if lists.pulls.len() >= MOST || shared.is_stopping() {
-            return Err(io::Error::other("too many pulls"));
+        if shared.is_stopping() {
+            return Err(io::Error::other("the server ends"));
         }
+        let known = lists.pulls.iter().map(|(id, pull)| (*id, pull));
+        let id = self.new_id("pull", known, &pull)?;
         log::info!("pull {id}: {pull}");
         let stream = pull.stream.as_str();
         let run = Run::new(id, stream, pull.source.clone(), pull.is_on_demand);
@@ -211,7 +257,7 @@ impl Relays {
         lists.pulled.push(Arc::clone(&run));
         let (relays, shared) = (Arc::clone(self), Arc::clone(shared));
         let thread = move || {
-            let _listed = Listed(&relays, &run);
+            let _listed = Listed(&relays, &shared, &run);
             pull::run(&shared, &pull, &run);
         };
         let spawned = thread::spawn("pull", STACK_LEN, Box::new(thread));
@@ -222,7 +268,21 @@ impl Relays {
         spawned.map(|_| id)
     }
 
-    /// Waits for a stream that is pulled on demand, for a viewer that can't wait in the stream: one of HLS.
+    fn pull_of(&self, key: &StreamKey) -> Option<Arc<Run>> {
+        let lists = lock(&self.lists);
+        let mut pulled = lists.pulled.iter();
+        let run = pulled.find(|run| run.stream == key.as_str() && !run.is_stopped());
+        run.map(Arc::clone)
+    }
+
+    /// Wakes the pull of a stream that somebody has begun to watch.
+    pub(in crate::server) fn watched(&self, key: &StreamKey) {
+        if let Some(run) = self.pull_of(key) {
+            run.wake();
+        }
+    }
+
+    /// Waits for a stream that is pulled on demand, for a viewer over HTTP, whose answer depends on it.
     /// Returns `None` at once if there is no such pull, or if the stream isn't live in time.
     #[cfg(feature = "http")]
     pub(in crate::server) fn fetch(&self, shared: &Shared, key: &StreamKey) -> Option<Arc<Stream>> {
@@ -230,12 +290,7 @@ impl Relays {
         const LOOK: Millis = 50;
 
         let until = shared.now() + WAIT;
-        let run = {
-            let lists = lock(&self.lists);
-            let mut pulled = lists.pulled.iter();
-            let run = pulled.find(|run| run.stream == key.as_str() && !run.is_stopped())?;
-            Arc::clone(run)
-        };
+        let run = self.pull_of(key)?;
         run.want(until);
         while shared.now() < until && !run.is_stopped() && !shared.is_stopping() {
             let stream = shared.table.find(key);
@@ -251,7 +306,7 @@ impl Relays {
     pub(in crate::server) fn stop_push(&self, id: u64) -> bool {
         let lists = &mut *lock(&self.lists);
         let before = lists.pushes.len();
-        lists.pushes.retain(|(other, _)| *other != id);
+        lists.pushes.retain(|wanted| wanted.id != id);
         let runs = lists.pushed.iter().filter(|(_, run)| run.id == id);
         runs.for_each(|(_, run)| run.stop());
         lists.pushes.len() < before
@@ -272,7 +327,8 @@ impl Relays {
     pub(in crate::server) fn pushes(&self, now: Millis) -> Vec<RelayReport> {
         let lists = lock(&self.lists);
         let mut reports = Vec::new();
-        for (id, push) in &lists.pushes {
+        for wanted in &lists.pushes {
+            let Wanted { id, push, .. } = wanted;
             let of_push = lists.pushed.iter().filter(|(_, run)| run.id == *id);
             let before = reports.len();
             reports.extend(of_push.map(|(_, run)| run.report(now)));
@@ -281,6 +337,7 @@ impl Relays {
                     id: *id,
                     stream: push.streams.to_string(),
                     target: push.shown(),
+                    since: wanted.waits_since,
                     ..RelayReport::default()
                 });
             }
@@ -322,12 +379,14 @@ impl Relays {
 }
 
 /// An entry of the lists of threads, taken off when dropped, even after a panic.
-struct Listed<'a>(&'a Relays, &'a Arc<Run>);
+struct Listed<'a>(&'a Relays, &'a Shared, &'a Arc<Run>);
 
 impl Drop for Listed<'_> {
     fn drop(&mut self) {
-        let Listed(relays, own) = self;
+        let Listed(relays, shared, own) = self;
         let mut lists = lock(&relays.lists);
+        let wanted = lists.pushes.iter_mut().filter(|push| push.id == own.id);
+        wanted.for_each(|push| push.waits_since = shared.now());
         lists.pushed.retain(|(_, other)| !Arc::ptr_eq(other, own));
         lists.pulled.retain(|other| !Arc::ptr_eq(other, own));
         relays.ended.notify();

@@ -145,7 +145,7 @@ impl Puller<'_> {
             timeout: CONNECT_TIMEOUT,
             max_message: shared.config.max_message,
             is_enhanced: true,
-            ca: shared.config.tls.ca.as_deref(),
+            tls: &shared.relays.trusted,
             is_cancelled: &|| self.is_over(),
         };
         let source = match url.scheme().is_rtmp() {
@@ -198,6 +198,7 @@ impl Puller<'_> {
         if let Err(end) = self.begin(source) {
             return end;
         }
+        self.local.pump();
         let mut looked = When::default();
         loop {
             let now = self.shared.now();
@@ -404,15 +405,7 @@ impl Puller<'_> {
         if self.is_over() {
             return;
         }
-        let mut random = [0; 4];
-        let _ = getrandom::fill(&mut random);
-        let (now, random) = (self.shared.now(), u32::from_ne_bytes(random));
-        let said = why.clone();
-        let next = self
-            .run
-            .with_course(|course| course.fail(failure, why, random, now));
-        let seconds = crate::media::decimal::Tenths(next - now);
-        log::warn!("{self}: {said}. Next attempt in {seconds} s");
+        let next = self.run.fail(self, failure, why, self.shared.now());
         loop {
             let now = self.shared.now();
             if now >= next || self.is_over() {

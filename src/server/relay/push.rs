@@ -14,14 +14,15 @@ use super::Run;
 use crate::client::link::Link;
 use crate::client::target::LinkOptions;
 use crate::client::{ClientError, ClientErrorKind};
-use crate::live::Millis;
 use crate::live::capabilities::Capabilities;
 use crate::live::out::framing::Framing;
 use crate::live::out::join::Join;
 use crate::live::out::request::{JoinRequest, Receiver};
 use crate::live::out::sink::Sink;
 use crate::live::out::subscriber::{PlayEnd, Subscriber};
+use crate::live::report::Delivered;
 use crate::live::stream::Stream;
+use crate::live::{Millis, When};
 use crate::relay::back_off::Failure;
 use crate::relay::report::RelayState;
 use crate::relay::stall::{Pace, Watch};
@@ -123,6 +124,9 @@ struct Connection {
     link: Link<Heap>,
     subscriber: u64,
     since: Millis,
+    /// The number of skips, and when they were logged last.
+    skips: u32,
+    skip_logged: When,
 }
 
 impl std::fmt::Display for Push<'_> {
@@ -165,7 +169,7 @@ impl Push<'_> {
                 timeout: CONNECT_TIMEOUT,
                 max_message: MAX_MESSAGE,
                 is_enhanced: self.is_enhanced(),
-                ca: shared.config.tls.ca.as_deref(),
+                tls: &shared.relays.trusted,
                 is_cancelled: &|| self.is_over(),
             },
         );
@@ -203,6 +207,8 @@ impl Push<'_> {
             link,
             subscriber,
             since,
+            skips: 0,
+            skip_logged: When::default(),
         })
     }
 
@@ -215,7 +221,8 @@ impl Push<'_> {
 
     /// Serves a connection to its end.
     fn serve(&self, connection: &mut Connection) -> End {
-        let mut watch = Watch::new(0, self.shared.now());
+        let [acknowledged, _] = connection.link.socket.acknowledged().unwrap_or_default();
+        let mut watch = Watch::new(acknowledged, self.shared.now());
         let early = std::mem::take(&mut connection.link.input);
         if let Err(end) = self.handle(connection, &early) {
             return end;
@@ -284,26 +291,35 @@ impl Push<'_> {
 
     /// Offers the socket what it hasn't got yet, and notes how the connection is doing. Returns whether
     /// something is left unsent.
-    fn look(&self, connection: &Connection, watch: &mut Watch) -> Result<(bool, Pace), End> {
+    fn look(&self, connection: &mut Connection, watch: &mut Watch) -> Result<(bool, Pace), End> {
         if self.run.is_stopped() {
             return Err(End::Done);
         }
         let now = self.shared.now();
-        let (mut bytes, mut skips) = (0, 0);
+        let mut delivered = Delivered::default();
         let pumped = self.with_subscriber(connection, now, &mut |subscriber| {
-            let delivered = subscriber.delivered();
-            (bytes, skips) = (delivered.bytes, delivered.skips);
+            delivered = subscriber.delivered();
         });
         let has_unsent = pumped.map_err(|end| match end {
             PlayEnd::Finished => End::Done,
             _ if self.is_over() => End::Done,
             end => End::Failed(Failure::Lost, end.to_string()),
         })?;
-        let viewer = self.stream.viewer_after(connection.subscriber - 1, now);
-        let lag = viewer.map_or(0, |viewer| viewer.lag);
-        let lag = if has_unsent { lag } else { 0 };
+        let lag = match has_unsent {
+            true => self.stream.lag_of(connection.subscriber, now),
+            false => 0,
+        };
+        let Delivered { bytes, skips, .. } = delivered;
         self.run.note(bytes, skips.into(), lag, now);
-        let pace = watch.look(bytes, has_unsent, now);
+        if skips != connection.skips {
+            connection.skips = skips;
+            self.log_skip(connection, now);
+        }
+        // What the kernel has accepted may never arrive, and of a stream with a low rate it accepts minutes.
+        let pace = match connection.link.socket.acknowledged() {
+            Some([acknowledged, left]) => watch.look(acknowledged, has_unsent || left > 0, now),
+            None => watch.look(bytes, has_unsent, now),
+        };
         let is_away = !has_unsent && !self.stream.is_live();
         let before = self.run.with_course(|course| course.state());
         if is_away {
@@ -319,6 +335,17 @@ impl Push<'_> {
             }
         }
         Ok((has_unsent, pace))
+    }
+
+    /// Logs that the server gets a part of the stream only, once in a while.
+    fn log_skip(&self, connection: &mut Connection, now: Millis) {
+        const EPISODE: Millis = 10_000;
+
+        let last = connection.skip_logged.get();
+        if last.is_none_or(|last| now.saturating_sub(last) > EPISODE) {
+            connection.skip_logged = When::at(now);
+            log::warn!("{self}: it is too slow, skipped to a newer keyframe");
+        }
     }
 
     fn with_subscriber(
@@ -418,15 +445,7 @@ impl Push<'_> {
         if self.is_over() {
             return;
         }
-        let mut random = [0; 4];
-        let _ = getrandom::fill(&mut random);
-        let (now, random) = (self.shared.now(), u32::from_ne_bytes(random));
-        let said = why.clone();
-        let next = self
-            .run
-            .with_course(|course| course.fail(failure, why, random, now));
-        let seconds = crate::media::decimal::Tenths(next - now);
-        log::warn!("{self}: {said}. Next attempt in {seconds} s");
+        let next = self.run.fail(self, failure, why, self.shared.now());
         loop {
             let now = self.shared.now();
             if now >= next || self.is_over() {
@@ -449,7 +468,7 @@ fn failed(error: &ClientError) -> End {
 
 /// The server at `url` sends its client to another URL, or to the same one.
 fn elsewhere(url: &Url, to: Option<&str>) -> End {
-    match crate::client::target::redirected(url, to.unwrap_or_default()) {
+    match url.refer(to.unwrap_or_default()) {
         Ok(to) if to.scheme() == url.scheme() => End::Reconnect(Box::new(to)),
         _ => {
             let why = format!("{} redirects to a URL that can't be used", url.place());

@@ -1,5 +1,6 @@
 //! A push of one stream, or a pull, as its thread and others see it.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,7 +9,9 @@ use crate::live::byte_rate::ByteRate;
 use crate::live::out::sink::Sink;
 use crate::live::signal::Signal;
 use crate::live::{Millis, lock};
+use crate::media::decimal::Tenths;
 use crate::net::socket::Socket;
+use crate::relay::back_off::Failure;
 use crate::relay::course::Course;
 use crate::relay::report::RelayReport;
 use crate::url::Url;
@@ -79,6 +82,11 @@ impl Run {
     /// Wakes a pull on demand, for somebody who waits until then.
     pub(super) fn want(&self, until: Millis) {
         self.wanted_until.fetch_max(until, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// Wakes the thread, if it sleeps.
+    pub(super) fn wake(&self) {
         let _state = lock(&self.state);
         self.woken.notify();
     }
@@ -129,6 +137,23 @@ impl Run {
             state.since.get_or_insert(now);
             state.rate.add(new, now);
         }
+    }
+
+    /// Notes and logs that `who` has failed. Returns the time of the next attempt.
+    pub(super) fn fail(
+        &self,
+        who: &dyn fmt::Display,
+        failure: Failure,
+        why: String,
+        now: Millis,
+    ) -> Millis {
+        let mut random = [0; 4];
+        let _ = getrandom::fill(&mut random);
+        let (said, random) = (why.clone(), u32::from_ne_bytes(random));
+        let next = self.with_course(|course| course.fail(failure, why, random, now));
+        let seconds = Tenths(next - now);
+        log::warn!("{who}: {said}. Next attempt in {seconds} s");
+        next
     }
 
     pub(super) fn report(&self, now: Millis) -> RelayReport {

@@ -4,6 +4,7 @@
 
 mod amf;
 mod client_session;
+mod files;
 mod http;
 mod media;
 mod mp4;
@@ -45,6 +46,7 @@ use brooklet::rtmp::{Error, metadata as rtmp_metadata};
 
 pub use amf::{amf0, amf3, metadata};
 pub use client_session::client_session;
+pub use files::{demux, flv_reader};
 pub use http::{http_head, websocket};
 pub use media::tag;
 pub use mp4::mp4;

@@ -52,6 +52,17 @@ impl TrackCodec {
         matches!(self, TrackCodec::Avc(_) | TrackCodec::Video(..))
     }
 
+    /// Its number in metadata: that of FLV, or its four letters.
+    pub(super) fn id(&self) -> u32 {
+        match self {
+            TrackCodec::Avc(_) => 7,
+            TrackCodec::Aac(_) => 10,
+            // 14 is MP3 at 8 kHz.
+            TrackCodec::Mp3(first) => (first >> 4).into(),
+            TrackCodec::Video(name, _) | TrackCodec::Audio(name, _) => u32::from_be_bytes(*name),
+        }
+    }
+
     /// Writes a sequence header; false if the codec has none.
     pub(super) fn put_header(&self, out: &mut Vec<u8>) -> bool {
         match self {
@@ -82,6 +93,17 @@ impl TrackCodec {
             }
         }
     }
+}
+
+/// The numbers of the first entry of an `stsd`: width and height, or channels and sample rate (ISO/IEC
+/// 14496-12, 12.1.3 and 12.2.3).
+pub(super) fn entry_numbers(stsd: &[u8], is_video: bool) -> Option<[u16; 2]> {
+    let mut f = Fields(stsd);
+    f.take(8)?;
+    let (_, _, body) = next_box(&mut f)?;
+    let [first, second] = if is_video { [24, 26] } else { [16, 24] };
+    let number = |at: usize| Fields(body.get(at..)?).u16();
+    Some([number(first)?, number(second)?])
 }
 
 fn put(out: &mut Vec<u8>, head: &[u8], body: &[u8]) {

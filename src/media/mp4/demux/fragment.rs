@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Sample;
+use super::table::early;
 use crate::media::mp4::boxes_read::{find, next_box};
 use crate::media::mp4::fields::Fields;
 
@@ -65,6 +66,9 @@ impl Defaults {
 pub(super) struct Fragment {
     samples: VecDeque<Sample>,
     decode_time: i64,
+    /// As in tables; known from the first fragment.
+    early: u32,
+    has_begun: bool,
 }
 
 impl Fragment {
@@ -73,8 +77,17 @@ impl Fragment {
         self.samples.len()
     }
 
+    /// The samples that wait.
+    pub(super) fn samples(&self) -> impl Iterator<Item = Sample> + '_ {
+        self.samples.iter().copied()
+    }
+
     pub(super) fn next(&mut self) -> Option<Sample> {
-        self.samples.pop_front()
+        let mut sample = self.samples.pop_front()?;
+        self.has_begun = true;
+        sample.decode_time = sample.decode_time.saturating_sub(self.early.into());
+        sample.composition = sample.composition.saturating_add_unsigned(self.early);
+        Some(sample)
     }
 
     /// Adds the samples of a `traf` in the `moof` at this offset of the file, if they are of this track.
@@ -126,6 +139,9 @@ impl Fragment {
             if name == *b"trun" {
                 at = self.add_run(body, base, at, &defaults)?;
             }
+        }
+        if !self.has_begun {
+            self.early = early(self.samples.iter().map(|sample| sample.composition as u32));
         }
         Some(())
     }

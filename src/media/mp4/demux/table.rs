@@ -7,8 +7,12 @@
 //! ```
 
 use super::Sample;
+use super::summary::Totals;
 use crate::media::mp4::boxes_read::find;
 use crate::media::mp4::fields::Fields;
+
+/// The most negative composition offset, in ticks.
+const MAX_EARLY: i32 = 1 << 28;
 
 /// See the module's documentation.
 pub(super) struct Table {
@@ -21,6 +25,10 @@ pub(super) struct Table {
     /// The number of the next sample, from 1 on.
     number: u32,
     decode_time: i64,
+    /// How much earlier frames are decoded than the table says, in ticks: if offsets are negative, so that no
+    /// frame is shown before it is decoded.
+    early: u32,
+    totals: Totals,
 }
 
 /// The entries of a box, and the position of the next one.
@@ -80,6 +88,18 @@ impl Table {
             None => (list(b"co64")?, true),
         };
         let keyframes = list(b"stss");
+        let compositions = list(b"ctts");
+        let early = compositions
+            .as_ref()
+            .map_or(0, |list| early(list.numbers().skip(1).step_by(2)));
+        let totals = Totals {
+            samples: count.into(),
+            bytes: match all {
+                0 => lengths.numbers().map(u64::from).sum(),
+                len => u64::from(count) * u64::from(len),
+            },
+            ticks: durations.ticks(),
+        };
         let mut chunks = Chunks {
             offsets,
             has_64_bits,
@@ -93,7 +113,7 @@ impl Table {
         chunks.next_run = chunks.runs.pop_run();
         Some(Table {
             durations: Runs::new(durations),
-            compositions: list(b"ctts").map(Runs::new),
+            compositions: compositions.map(Runs::new),
             lengths: Lengths {
                 all,
                 list: lengths,
@@ -103,7 +123,14 @@ impl Table {
             keyframes: keyframes.filter(|_| is_video),
             number: 1,
             decode_time: 0,
+            early,
+            totals,
         })
+    }
+
+    /// All samples.
+    pub(super) fn totals(&self) -> Totals {
+        self.totals
     }
 
     /// Returns the next sample; `None` at the end of the tables, or where they are damaged.
@@ -118,8 +145,8 @@ impl Table {
         let sample = Sample {
             at,
             len,
-            decode_time: self.decode_time,
-            composition,
+            decode_time: self.decode_time.saturating_sub(self.early.into()),
+            composition: composition.saturating_add_unsigned(self.early),
             is_keyframe: match &mut self.keyframes {
                 Some(list) => {
                     let is_one = list.peek() == Some(self.number);
@@ -138,6 +165,17 @@ impl Table {
     }
 }
 
+/// The most negative of composition offsets, without its sign.
+pub(super) fn early(compositions: impl Iterator<Item = u32>) -> u32 {
+    // Beyond these are offsets without a sign.
+    let negative = compositions
+        .map(|offset| offset as i32)
+        .filter(|offset| *offset > -MAX_EARLY);
+    negative
+        .min()
+        .map_or(0, |least| least.min(0).unsigned_abs())
+}
+
 impl List {
     fn peek(&self) -> Option<u32> {
         Fields(self.bytes.get(self.at..)?).u32()
@@ -147,6 +185,22 @@ impl List {
         let number = self.peek()?;
         self.at += 4;
         Some(number)
+    }
+
+    /// The numbers that are left.
+    fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        rest.chunks_exact(4).filter_map(|four| Fields(four).u32())
+    }
+
+    /// The sum of all durations.
+    fn ticks(&self) -> u64 {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let ticks = rest.chunks_exact(8).filter_map(|run| {
+            let mut f = Fields(run);
+            Some(u64::from(f.u32()?) * u64::from(f.u32()?))
+        });
+        ticks.fold(0, u64::saturating_add)
     }
 
     fn pop_u64(&mut self) -> Option<u64> {

@@ -99,10 +99,76 @@ fn the_moov_may_come_after_the_media_or_before_them() {
     let moov_len = u32::from_be_bytes(TABLES[at..at + 4].try_into().unwrap()) as usize;
     // This one has it at the end; chunk offsets are those of the file as it is.
     assert_eq!(at + moov_len, TABLES.len());
-    let cut = demux(&TABLES[..at]).unwrap_err().to_string();
-    assert!(cut.contains("expected a box moov"), "{cut}");
-    let cut = demux(&TABLES[..TABLES.len() - 1]).unwrap_err().to_string();
-    assert!(cut.contains("the file is cut"), "{cut}");
+    // And so to the beginning, in front of the media, with other offsets.
+    let mut moov = TABLES[at..].to_vec();
+    for place in 0..moov.len() - 4 {
+        if moov[place..place + 4] == *b"stco" {
+            let count = u32::from_be_bytes(moov[place + 8..place + 12].try_into().unwrap());
+            for entry in 0..count as usize {
+                let offset = &mut moov[place + 12 + 4 * entry..][..4];
+                let number = u32::from_be_bytes((&*offset).try_into().unwrap());
+                offset.copy_from_slice(&(number + moov_len as u32).to_be_bytes());
+            }
+        }
+    }
+    let ftyp_len = 32;
+    assert_eq!(&TABLES[ftyp_len + 4..ftyp_len + 8], b"free");
+    let first = [&TABLES[..ftyp_len], &moov, &TABLES[ftyp_len..at]].concat();
+    assert_eq!(demux(&first).unwrap(), demux(TABLES).unwrap());
+}
+
+#[test]
+fn a_file_that_is_cut_is_said_to_be() {
+    let at = TABLES.windows(4).position(|four| four == b"moov").unwrap() - 4;
+    // As a recorder leaves it that had no time to write the length of the media.
+    let mut open = TABLES[..at].to_vec();
+    let mdat = TABLES.windows(4).position(|four| four == b"mdat").unwrap() - 4;
+    open[mdat..mdat + 4].fill(0);
+    let first_frame = demux(FRAGMENTS).unwrap()[0].2.len();
+    assert!(first_frame > 0);
+    for (bytes, words) in [
+        (
+            &TABLES[..at],
+            "after its box mdat, expected a box moov: it is cut",
+        ),
+        (&TABLES[..at - 1], "is cut: it ends in its box mdat"),
+        (&TABLES[..50], "is cut: it ends in its box"),
+        (&TABLES[..20], "is cut: it ends in its box ftyp"),
+        (&open, "never completed: after mdat comes no box moov"),
+        (&TABLES[..at + 100], "the file is cut"),
+        (&TABLES[..TABLES.len() - 1], "the file is cut"),
+        (&FRAGMENTS[..FRAGMENTS.len() - 200], "the file is cut"),
+    ] {
+        let error = demux(bytes).unwrap_err().to_string();
+        assert!(error.contains(words), "{}: {error}", bytes.len());
+    }
+}
+
+#[test]
+fn what_is_known_of_the_tracks_comes_from_tables_or_the_first_fragment() {
+    for mut bytes in [TABLES, FRAGMENTS] {
+        let mut demuxer = Demuxer::open(&mut bytes, MAX_LEN).unwrap();
+        let [video, audio] = demuxer.summaries()[..] else {
+            panic!()
+        };
+        assert_eq!((video.medium, video.codec_id), (Medium::Video, 7));
+        assert_eq!(video.size, Some((32, 32)));
+        assert_eq!(video.frame_rate, Some(25.0));
+        assert_eq!((video.channels, video.sample_rate), (None, None));
+        assert_eq!((audio.medium, audio.codec_id), (Medium::Audio, 10));
+        assert_eq!((audio.channels, audio.sample_rate), (Some(1), Some(44_100)));
+        assert_eq!(audio.size, None);
+        // ffmpeg says 11.703 and 22.646 kbit of 1024 bits.
+        let rates = [video, audio].map(|track| (track.bit_rate.unwrap() / 1024.0 * 1000.0) as u32);
+        if bytes.as_ptr() == TABLES.as_ptr() {
+            assert_eq!(rates, [11_703, 22_646]);
+        }
+        assert!(
+            rates.iter().all(|rate| (5_000..50_000).contains(rate)),
+            "{rates:?}"
+        );
+        assert_eq!(demuxer.left_out(), None);
+    }
 }
 
 #[test]

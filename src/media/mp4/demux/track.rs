@@ -1,16 +1,17 @@
 //! The tracks of a file.
 
 use super::Sample;
-use super::codec::TrackCodec;
+use super::codec::{TrackCodec, entry_numbers};
 use super::fragment::{Defaults, Fragment};
+use super::summary::Totals;
 use super::table::Table;
 use crate::media::codec::FourCc;
 use crate::media::mp4::boxes_read::{find, next_box};
 use crate::media::mp4::fields::Fields;
 use crate::media::{Error, Medium};
 
-/// The longest shift of a track, in ms: a year.
-const MAX_DELAY_MS: u128 = 365 * 86_400_000;
+/// The longest shift of a track, in s: a year.
+const MAX_DELAY: i128 = 365 * 86_400;
 
 /// The number of samples of a track that may wait for the other one to have some, which may have ended.
 const MAX_WAITING: usize = 4096;
@@ -22,10 +23,12 @@ const MAX_TRACKS: usize = 32;
 pub(super) struct Track {
     id: u32,
     pub(super) codec: TrackCodec,
+    /// Width and height, or channels and sample rate; 0 if they aren't known.
+    pub(super) numbers: [u16; 2],
     /// The ticks per second; above 0.
     pub(super) timescale: u32,
-    /// The time before the first frame, in ms; negative if frames before the presentation are cut off.
-    pub(super) delay_ms: i64,
+    /// The time before the first frame, in ticks; negative if frames before the presentation are cut off.
+    pub(super) delay: i64,
     samples: Samples,
     /// The sample that comes next.
     next: Option<Sample>,
@@ -43,6 +46,8 @@ pub(super) struct Tracks {
     video: Option<Track>,
     audio: Option<Track>,
     is_fragmented: bool,
+    /// The codecs of tracks that FLV can't carry.
+    others: Vec<FourCc>,
 }
 
 impl Tracks {
@@ -56,8 +61,8 @@ impl Tracks {
             video: None,
             audio: None,
             is_fragmented: mvex.is_some(),
+            others: Vec::new(),
         };
-        let mut others: Vec<FourCc> = Vec::new();
         let mut f = Fields(body);
         let mut count = 0;
         while let Some((name, _, body)) = next_box(&mut f) {
@@ -74,20 +79,15 @@ impl Tracks {
                     place.get_or_insert(track);
                 }
                 Ok(None) => {}
-                Err(codec) => others.push(codec),
+                Err(codec) => tracks.others.push(codec),
             }
         }
         if tracks.video.is_none() && tracks.audio.is_none() {
-            let names: Vec<String> = others
-                .iter()
-                .map(|name| name.escape_ascii().to_string())
-                .collect();
-            return Err(Error::unsupported(match names.is_empty() {
-                true => "no video or audio track".to_owned(),
-                false => format!(
-                    "no track that FLV can carry: the file has {}, expected H.264, HEVC, AV1, VP8, VP9, \
-                     AAC, MP3, Opus, FLAC or AC-3",
-                    names.join(", ")
+            return Err(Error::unsupported(match tracks.others() {
+                None => "no video or audio track".to_owned(),
+                Some(names) => format!(
+                    "no track that FLV can carry: the file has {names}, expected H.264, HEVC, AV1, VP8, \
+                     VP9, AAC, MP3, Opus, FLAC or AC-3"
                 ),
             }));
         }
@@ -97,6 +97,15 @@ impl Tracks {
     /// Whether the frames are in fragments.
     pub(super) fn is_fragmented(&self) -> bool {
         self.is_fragmented
+    }
+
+    /// The names of the codecs that FLV can't carry, if there are any.
+    pub(super) fn others(&self) -> Option<String> {
+        let names = self
+            .others
+            .iter()
+            .map(|name| name.escape_ascii().to_string());
+        Some(names.collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty())
     }
 
     pub(super) fn of(&mut self, medium: Medium) -> Option<&mut Track> {
@@ -188,12 +197,13 @@ impl Track {
                 None => return Ok(None),
             },
         };
-        let delay_ms = delay_ms(trak, movie_timescale, parts.timescale).unwrap_or(0);
+        let delay = delay(trak, movie_timescale, parts.timescale).unwrap_or(0);
         Ok(Some(Track {
             id: parts.id,
             codec,
+            numbers: entry_numbers(stsd, is_video).unwrap_or_default(),
             timescale: parts.timescale,
-            delay_ms,
+            delay,
             samples,
             next: None,
             defaults: defaults.unwrap_or_default(),
@@ -204,6 +214,16 @@ impl Track {
     pub(super) fn first_time(&mut self) -> Option<i64> {
         let sample = self.peek()?;
         Some(self.ms(sample.decode_time))
+    }
+
+    /// What is known of its frames: of all, or of those in fragments that were read.
+    pub(super) fn totals(&self) -> Totals {
+        match &self.samples {
+            Samples::Table(table) => table.totals(),
+            Samples::Fragment(fragment) => {
+                Totals::of(self.next.into_iter().chain(fragment.samples()))
+            }
+        }
     }
 
     fn peek(&mut self) -> Option<Sample> {
@@ -258,9 +278,10 @@ fn movie_timescale(moov: &[u8]) -> Option<u32> {
     Fields(mvhd.get(at..)?).u32()
 }
 
-/// The shift of a track by its edit list (ISO/IEC 14496-12, 8.6.6): an empty edit at the beginning delays
-/// it, and the first other one says which media time is shown first.
-fn delay_ms(trak: &[u8], movie_timescale: u32, timescale: u32) -> Option<i64> {
+/// The shift of a track by its edit list, in its ticks (ISO/IEC 14496-12, 8.6.6): empty edits at the beginning
+/// delay it, and the first other one says which media time is shown first.
+fn delay(trak: &[u8], movie_timescale: u32, timescale: u32) -> Option<i64> {
+    let most = MAX_DELAY * i128::from(timescale);
     let (_, edts) = find(trak, b"edts")?;
     let (_, elst) = find(edts, b"elst")?;
     let mut f = Fields(elst);
@@ -274,11 +295,11 @@ fn delay_ms(trak: &[u8], movie_timescale: u32, timescale: u32) -> Option<i64> {
         };
         f.u32()?;
         if media_time >= 0 {
-            let ms = i128::from(media_time) * 1000 / i128::from(timescale);
-            return Some(delay - ms.min(MAX_DELAY_MS as i128) as i64);
+            delay -= i128::from(media_time);
+            break;
         }
-        let ms = u128::from(duration) * 1000 / u128::from(movie_timescale);
-        delay = ms.min(MAX_DELAY_MS) as i64;
+        delay += i128::from(duration) * i128::from(timescale) / i128::from(movie_timescale);
+        delay = delay.min(most);
     }
-    Some(delay)
+    Some(delay.clamp(-most, most) as i64)
 }

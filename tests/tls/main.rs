@@ -1,17 +1,20 @@
-//! TLS with real clients: ffmpeg, curl, Chromium, and stunnel in front of a build without it.
+//! TLS with real clients: ffmpeg, curl, Chromium, brooklet itself, and stunnel in front of a build without it.
 
+#[path = "../common/mod.rs"]
 mod common;
 
+#[cfg(feature = "relay")]
+mod remote;
+mod stunnel;
+
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use common::certificates::{Certificates, Secured};
 use common::process::{Program, run};
-use common::servers::free_address;
-use common::{Brooklet, SOON, TempDir, media, wait_until};
+use common::{SOON, TempDir, media, wait_until};
 
 /// Browsers take seconds to start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,9 +52,60 @@ fn ffmpeg_publishes_and_plays_inside_of_tls() {
         let words = format!("live/{name}: H.264 640x360 30 fps, AAC");
         secured.server.wait_for_log(&words, 1);
         play(ffmpeg, &root, &secured.url(&name)).wait_for_success(SOON);
-        let flv = format!("https://127.0.0.1:{}/live/{name}.flv", secured.https);
-        play(ffmpeg, &root, &flv).wait_for_success(SOON);
+        play(ffmpeg, &root, &secured.flv(&name)).wait_for_success(SOON);
     }
+}
+
+#[test]
+#[ignore = "needs ffmpeg 7 and 9, openssl"]
+fn ffmpeg_verifies_unless_told_otherwise_from_version_9_on() {
+    let made = Certificates::new();
+    let dir = TempDir::new();
+    let file = media::make(&dir, 30, &[media::H264, media::AAC]);
+    let secured = Secured::start(&made);
+    let _publisher = media::publish(&file, &secured.server.url("cam"));
+    secured.server.wait_for_log("live/cam: H.264", 1);
+    let nine = variable("BROOKLET_FFMPEG9");
+    for (ffmpeg, options, is_played) in [
+        (&media::ffmpeg7(), &[][..], true),
+        (&nine, &[], false),
+        (&nine, &["-tls_verify", "0"], true),
+    ] {
+        for url in [secured.url("cam"), secured.flv("cam")] {
+            let mut command = media::quiet(ffmpeg);
+            command
+                .args(options)
+                .args(["-i", &url, "-t", "1", "-f", "null", "-"]);
+            let mut player = Program::start(&mut command);
+            let has_played = player.wait(SOON).success();
+            assert_eq!(
+                has_played,
+                is_played,
+                "{ffmpeg} {options:?}: {}",
+                player.stderr()
+            );
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs ffmpeg 9, curl, openssl"]
+fn a_self_signed_certificate_works_with_clients_that_trust_it() {
+    let made = Certificates::new();
+    made.self_sign("self");
+    let dir = TempDir::new();
+    let file = media::make(&dir, 30, &[media::H264, media::AAC]);
+    let secured = Secured::start_as(&made, "self");
+    let _publisher = media::publish(&file, &secured.server.url("cam"));
+    secured.server.wait_for_log("live/cam: H.264", 1);
+    let own = made.path("self.pem");
+    for ffmpeg in ["ffmpeg", &variable("BROOKLET_FFMPEG9")] {
+        play(ffmpeg, &own, &secured.url("cam")).wait_for_success(SOON);
+    }
+    let url = format!("https://localhost:{}/api/v1/streams", secured.https);
+    let mut command = Command::new("curl");
+    let list = run(command.args(["-sS", "--fail", "--cacert", &own, &url]));
+    assert!(list.contains("live/cam"), "{list}");
 }
 
 #[test]
@@ -89,11 +143,27 @@ fn a_renewed_certificate_is_used_without_a_restart() {
     secured
         .server
         .wait_for_log("can't be used; the old one stays: ", 1);
+    assert!(get().contains("\"streams\":[]"));
+    // A certificate whose key is still to come.
+    let key = fs::read(made.file("server.key")).unwrap();
     made.issue();
+    let new_key = fs::read(made.file("server.key")).unwrap();
+    fs::write(made.file("server.key"), key).unwrap();
+    assert!(get().contains("\"streams\":[]"));
+    let warning = "can't be used; the old one stays: ";
+    secured.server.wait_for_log(warning, 2);
+    assert!(!secured.server.log().contains("was loaded"));
+    fs::write(made.file("server.key"), new_key).unwrap();
     assert!(get().contains("\"streams\":[]"));
     secured
         .server
         .wait_for_log("has changed, and was loaded", 1);
+    let log = secured.server.log();
+    assert_eq!(
+        log.matches(warning).count(),
+        2,
+        "one for each change: {log}"
+    );
 }
 
 #[test]
@@ -129,60 +199,4 @@ fn chromium_shows_the_page_over_https() {
     });
     let log = secured.server.log();
     assert!(log.contains("over WebSocket"), "{log}");
-}
-
-/// Starts stunnel with one service, and waits until it listens.
-fn stunnel(dir: &TempDir, accept: SocketAddr, service: &str) -> Program {
-    let path = dir.join("stunnel.conf");
-    let text = format!("foreground = yes\npid =\n[it]\naccept = {accept}\n{service}");
-    fs::write(&path, text).unwrap();
-    let program = Program::start(Command::new("stunnel4").arg(&path));
-    wait_until("stunnel listens", SOON, || {
-        program.with_stderr(|text| text.contains("Configuration successful"))
-            || program.with_stdout(|text| text.contains("Configuration successful"))
-    });
-    program
-}
-
-#[test]
-#[ignore = "needs stunnel, ffmpeg, openssl"]
-fn stunnel_adds_tls_in_front_of_a_build_without_it() {
-    let made = Certificates::new();
-    let dir = TempDir::new();
-    let file = media::make(&dir, 30, &[media::H264, media::AAC]);
-    let server = Brooklet::start(&[]);
-    let accept = free_address();
-    let service = format!(
-        "connect = {}\ncert = {}\nkey = {}\n",
-        server.address(),
-        made.path("server.pem"),
-        made.path("server.key")
-    );
-    let _stunnel = stunnel(&dir, accept, &service);
-    let url = format!("rtmps://localhost:{}/live/cam", accept.port());
-    let root = made.path("root.pem");
-    let _publisher = publish("ffmpeg", &file, &root, &url);
-    server.wait_for_log("live/cam: H.264 640x360 30 fps, AAC", 1);
-    play("ffmpeg", &root, &url).wait_for_success(SOON);
-}
-
-#[test]
-#[ignore = "needs stunnel, ffmpeg, openssl"]
-fn stunnel_takes_a_plain_connection_to_a_server_with_tls() {
-    let made = Certificates::new();
-    let dir = TempDir::new();
-    let file = media::make(&dir, 30, &[media::H264, media::AAC]);
-    let secured = Secured::start(&made);
-    let accept = free_address();
-    let service = format!(
-        "client = yes\nconnect = 127.0.0.1:{}\nsni = localhost\ncheckHost = localhost\n\
-         verifyChain = yes\nCAfile = {}\n",
-        secured.rtmps,
-        made.path("root.pem")
-    );
-    let _stunnel = stunnel(&dir, accept, &service);
-    let url = format!("rtmp://{accept}/live/cam");
-    let _publisher = media::publish(&file, &url);
-    let words = "live/cam: H.264 640x360 30 fps, AAC";
-    secured.server.wait_for_log(words, 1);
 }
