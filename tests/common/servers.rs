@@ -97,10 +97,11 @@ impl RtmpServer {
         })
     }
 
-    /// Starts ffmpeg as a server that sends a file in real time to its only client.
-    pub(crate) fn ffmpeg_sending(ffmpeg: &str, file: &Path) -> RtmpServer {
+    /// Starts ffmpeg as a server that sends a file in real time to its only client, with these options for
+    /// the file.
+    pub(crate) fn ffmpeg_sending(ffmpeg: &str, options: &[&str], file: &Path) -> RtmpServer {
         RtmpServer::ffmpeg(ffmpeg, |command, url, _| {
-            command.args(["-re", "-i"]).arg(file);
+            command.arg("-re").args(options).arg("-i").arg(file);
             command.args(["-map", "0", "-c", "copy", "-f", "flv", "-listen", "1", url]);
         })
     }

@@ -52,10 +52,12 @@ fn ffmpeg_gives_identical_packets() {
     each_ffmpeg(|ffmpeg| {
         let name = ffmpeg.rsplit('/').next().unwrap();
         let [played, pulled] = ["played", "pulled"].map(|kind| dir.join(&format!("{name}.{kind}")));
-        let server = RtmpServer::ffmpeg_sending(ffmpeg, &source.path);
+        // Without an end: what a slow machine is late for is sent at once.
+        let endless = ["-stream_loop", "-1"];
+        let server = RtmpServer::ffmpeg_sending(ffmpeg, &endless, &source.path);
         probe(&url(&server), "1s");
 
-        let server = RtmpServer::ffmpeg_sending(ffmpeg, &source.path);
+        let server = RtmpServer::ffmpeg_sending(ffmpeg, &[], &source.path);
         // It just hangs up.
         let player = play(&url(&server), &played);
         let said = fail(player);
@@ -70,7 +72,7 @@ fn ffmpeg_gives_identical_packets() {
             &format!("played from {ffmpeg}"),
         );
 
-        let server = RtmpServer::ffmpeg_sending(ffmpeg, &source.path);
+        let server = RtmpServer::ffmpeg_sending(ffmpeg, &[], &source.path);
         let pull = format!("live/copy={},on-demand", url(&server));
         let edge = Brooklet::start(&["--pull", &pull, "--grace", "500ms"]);
         finish(play(&edge.url("copy"), &pulled));

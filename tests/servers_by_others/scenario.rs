@@ -43,8 +43,10 @@ pub(crate) fn play(url: &str, file: &Path) -> Program {
 /// Runs `brooklet probe` on a live stream, which must find H.264 and AAC. Returns its report.
 pub(crate) fn probe(url: &str, time: &str) -> Value {
     let mut program = Program::start(&mut command(&["probe", url, "--json", "--time", time]));
-    program.wait_for_success(SOON);
-    let report: Value = serde_json::from_str(&program.stdout()).unwrap();
+    let status = program.wait(SOON);
+    let (said, errors) = (program.stdout(), program.stderr());
+    assert!(status.success(), "{said}{errors}");
+    let report: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(report["live"], true, "{report}");
     assert_eq!(report["video"]["codec"], "H.264", "{report}");
     assert_eq!(report["audio"]["codec"], "AAC", "{report}");
