@@ -208,9 +208,13 @@ fn two_servers_that_pull_from_each_other_in_flv_are_told_so() {
         format!("live/door=http://{place}/live/door.flv")
     };
     let mut publisher = publish(&a, "door");
-    publisher.send(&frame(0, 500)).unwrap();
     pull(&b, &source(&a));
-    wait_for(&b, RelayState::Live);
+    let mut number = 0;
+    wait_until("the pull is live", SOON, || {
+        publisher.send(&frame(number, 500)).unwrap();
+        number += 1;
+        report(&b).state == RelayState::Live
+    });
     pull(&a, &source(&b));
     drop(publisher);
     wait_for(&a, RelayState::BackingOff);

@@ -126,7 +126,8 @@ fn a_server_that_always_asks_for_another_connection_is_left_in_the_end() {
     const WORDS: &str = "asks to connect anew again and again";
 
     let leaving = || leaving_to(String::new(), true);
-    let mut player = client(leaving().address).play().unwrap();
+    let played = leaving();
+    let mut player = client(played.address).play().unwrap();
     let error = player.recv(SOON).unwrap_err();
     assert!(error.to_string().contains(WORDS), "{error}");
 
