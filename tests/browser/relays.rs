@@ -89,7 +89,7 @@ fn pushes_and_pulls_are_shown_and_pushes_begin_and_end_by_keyboard() {
     watched.type_text(&format!("live/door=rtmp://nowhere.invalid/far/{SECRET}"));
     watched.press("Enter", 13, "\r");
     let fails =
-        format!("{IN_CARD}.includes('nowhere.invalid') && {IN_CARD}.includes('Next attempt in ')");
+        format!("{IN_CARD}.includes('nowhere.invalid') && {IN_CARD}.includes('next attempt in ')");
     watched.wait_for("it says why it fails", &fails);
     watched.screenshot("relays-failing");
     let text = watched.text("document.documentElement.outerHTML");
@@ -196,7 +196,7 @@ fn relays_fit_a_phone_in_dark_mode() {
     watched.call("Emulation.setEmulatedMedia", dark);
     watched.open_path("/");
     for place in [IN_CARD, ALONE] {
-        let fails = format!("{place}.includes('Next attempt in ')");
+        let fails = format!("{place}.includes('next attempt in ')");
         watched.wait_for("it says why it fails", &fails);
     }
     watched.screenshot("relays-phone");

@@ -176,6 +176,16 @@ fn what_is_there_already_is_refused_until_it_is_ended() {
         for status in [204, 404] {
             let answer = ask(&server, "DELETE", &path, "", b"");
             assert_eq!(answer.status, status);
+            let what = kind.trim_end_matches('s').trim_end_matches("he");
+            let expected = format!("no {what} {first}\n");
+            assert_eq!(
+                answer.text(),
+                if status == 404 {
+                    expected
+                } else {
+                    String::new()
+                }
+            );
         }
         assert_eq!(list(&server, kind).len(), 2);
         assert!(begin(&server, kind, &body) > first);

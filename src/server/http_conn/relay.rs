@@ -50,7 +50,7 @@ fn ended(
     is_ended: bool,
 ) -> Result<Response, Response> {
     if !is_ended {
-        return Err(Response::not_found());
+        return Err(Response::text(Status::NotFound, &format!("no {what} {id}")));
     }
     log::info!("{} ended {what} {id} through the API", exchange.client);
     Ok(Response::text(Status::NoContent, ""))
