@@ -1,5 +1,8 @@
 //! An option: its name, its help, and the way its values are set.
 
+use std::path::Path;
+
+use brooklet::small_file::{self, MANY_VALUES};
 use brooklet::url::without_urls;
 
 use super::Settings;
@@ -87,8 +90,10 @@ impl Opt {
     }
 
     fn read(&self, path: &str, origin: &str, settings: &mut Settings) -> Result<(), String> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read {path} for {origin}: {error}"))?;
+        let expected = self.value;
+        let text = small_file::read_text(Path::new(path), MANY_VALUES).map_err(|error| {
+            format!("cannot read {path} for {origin}: {error}, expected {expected} on each line")
+        })?;
         let mut is_empty = true;
         for (index, line) in text.lines().map(str::trim).enumerate() {
             if !line.is_empty() && !line.starts_with('#') {
@@ -98,7 +103,6 @@ impl Opt {
             }
         }
         if is_empty {
-            let expected = self.value;
             return Err(format!(
                 "{path} is empty: {origin} expects {expected} on each line"
             ));
