@@ -61,6 +61,25 @@ fn a_signal_ends_a_program_that_waits_for_its_input() {
 }
 
 #[test]
+fn a_signal_ends_a_publisher_whose_input_has_become_silent() {
+    let server = server(Config::default());
+    let url = url(&server, "silent-input");
+    let mut player = Client::new(&url).unwrap().timeout(SOON).play().unwrap();
+    let mut command = command(&["publish", "--no-pace", "-", &url]);
+    let mut program = Running(command.stdin(Stdio::piped()).spawn().unwrap());
+    let mut input = program.0.stdin.take().unwrap();
+    input.write_all(&flv(&messages())).unwrap();
+    let mut last = 0;
+    while last < 24 {
+        let message = player.recv(SOON).unwrap().unwrap();
+        if message.medium() == Some(Medium::Audio) && !message.is_sequence_header() {
+            last = message.payload()[2];
+        }
+    }
+    assert_eq!(signal(&mut program, "TERM"), Some(128 + 15));
+}
+
+#[test]
 fn a_signal_ends_a_program_whose_server_is_silent() {
     let source = path("silent.flv");
     fs::write(&source, flv(&messages())).unwrap();
