@@ -17,7 +17,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > most {
         true => {
-            let text = format!("more than {most} bytes");
+            let text = format!("more than {most} bytes, expected a short text");
             Err(io::Error::new(ErrorKind::FileTooLarge, text))
         }
         false => Ok(bytes),
@@ -27,5 +27,10 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// Reads a file of text that may have up to `most` bytes.
 pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
     let text = String::from_utf8(read(path, most)?);
-    text.map_err(|_| io::Error::new(ErrorKind::InvalidData, "not text in UTF-8"))
+    text.map_err(|_| {
+        io::Error::new(
+            ErrorKind::InvalidData,
+            "no text in UTF-8, expected a short text",
+        )
+    })
 }

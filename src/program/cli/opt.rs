@@ -90,10 +90,8 @@ impl Opt {
     }
 
     fn read(&self, path: &str, origin: &str, settings: &mut Settings) -> Result<(), String> {
-        let expected = self.value;
-        let text = small_file::read_text(Path::new(path), MANY_VALUES).map_err(|error| {
-            format!("cannot read {path} for {origin}: {error}, expected {expected} on each line")
-        })?;
+        let text = small_file::read_text(Path::new(path), MANY_VALUES)
+            .map_err(|error| format!("cannot read {path} for {origin}: {error}"))?;
         let mut is_empty = true;
         for (index, line) in text.lines().map(str::trim).enumerate() {
             if !line.is_empty() && !line.starts_with('#') {
@@ -103,6 +101,7 @@ impl Opt {
             }
         }
         if is_empty {
+            let expected = self.value;
             return Err(format!(
                 "{path} is empty: {origin} expects {expected} on each line"
             ));

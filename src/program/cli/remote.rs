@@ -282,7 +282,7 @@ fn url(value: &OsStr) -> Result<String, String> {
         return Ok(text.into_owned());
     };
     let content = small_file::read_text(Path::new(path), ONE_VALUE)
-        .map_err(|error| format!("cannot read {path}: {error}, expected one line"))?;
+        .map_err(|error| format!("cannot read {path}: {error}"))?;
     let mut lines = content.lines().map(str::trim);
     let url = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
     url.map(str::to_owned)

@@ -148,12 +148,12 @@ fn bad_files_and_urls_are_errors_that_say_what_was_expected() {
         (
             &["play", "@/dev/zero"],
             2,
-            "/dev/zero: more than 65536 bytes, expected one line",
+            "/dev/zero: more than 65536 bytes, expected a short text",
         ),
         (
             &["probe", &url, "--user", "u", "--password", "@/dev/zero"],
             2,
-            "/dev/zero: more than 65536 bytes, expected one line",
+            "/dev/zero: more than 65536 bytes, expected a short text",
         ),
         // Servers.
         (
