@@ -27,10 +27,5 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// Reads a file of text that may have up to `most` bytes.
 pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
     let text = String::from_utf8(read(path, most)?);
-    text.map_err(|_| {
-        io::Error::new(
-            ErrorKind::InvalidData,
-            "no text in UTF-8, expected a short text",
-        )
-    })
+    text.map_err(|_| io::Error::new(ErrorKind::InvalidData, "not UTF-8, expected a short text"))
 }
