@@ -97,6 +97,8 @@ mod relay;
 pub mod rtmp;
 #[doc(hidden)]
 pub mod server;
+#[doc(hidden)]
+pub mod small_file;
 mod status;
 mod stream_message;
 #[doc(hidden)]

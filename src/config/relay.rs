@@ -6,10 +6,6 @@ use super::access::Scope;
 use crate::rtmp::stream_key::StreamKey;
 use crate::url::Url;
 
-/// The longest file with a target, in bytes.
-#[cfg(feature = "relay")]
-const MAX_FILE_LEN: u64 = 4096;
-
 /// Streams that are pushed to another server whenever they are published. Its text, as shown by `Display`
 /// and `Debug`, has no key or password.
 #[derive(Clone, PartialEq, Eq)]
@@ -192,11 +188,9 @@ fn target(text: &str) -> Result<String, String> {
 
 #[cfg(feature = "relay")]
 fn read(file: &str) -> std::io::Result<String> {
-    use std::io::Read;
+    use crate::small_file::{ONE_VALUE, read_text};
 
-    let mut text = String::new();
-    let file = std::fs::File::open(file)?;
-    file.take(MAX_FILE_LEN).read_to_string(&mut text)?;
+    let text = read_text(std::path::Path::new(file), ONE_VALUE)?;
     Ok(text.trim().to_owned())
 }
 

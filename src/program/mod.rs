@@ -50,7 +50,8 @@ const FIRST_LOOK: Duration = Duration::from_millis(300);
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Runs the program. The only place with exit codes: 0 after a signal or when a command is done, 1 when
-/// the server can't start or a command fails, 2 for wrong usage.
+/// the server can't start or a command fails, 2 for wrong usage. Only signals that end a command at once have
+/// others; see the module `progress`.
 pub(crate) fn run() -> ExitCode {
     #[cfg(target_os = "linux")]
     heap::settle();

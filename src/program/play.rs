@@ -13,8 +13,9 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Plays until the stream ends, a signal comes, or nothing came for `patience`.
 pub(crate) fn play(client: Client, path: Option<&Path>, patience: Duration) -> Result<(), String> {
-    let stop = Stop::catch().map_err(|error| error.to_string())?;
+    let stop = Stop::catch()?;
     let mut player = client.play().map_err(|error| error.to_string())?;
+    stop.begin();
     // Created now: a server that refuses leaves an existing file as it is.
     let mut file = match path {
         Some(path) => Some(FlvFile::create(path)?),

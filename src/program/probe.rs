@@ -31,9 +31,10 @@ pub(crate) fn probe(
 }
 
 fn examine(client: Client, time: Duration, patience: Duration) -> Result<Analysis, String> {
-    let stop = Stop::catch().map_err(|error| error.to_string())?;
+    let stop = Stop::catch()?;
     let start = Instant::now();
     let mut player = client.play().map_err(|error| error.to_string())?;
+    stop.begin();
     let mut progress = Progress::new();
     let mut analysis = Analysis::default();
     let accepted = Instant::now();
@@ -67,7 +68,18 @@ fn examine(client: Client, time: Duration, patience: Duration) -> Result<Analysi
             Err(error) => return Err(error.to_string()),
         }
     }
+    // What the server kept of the past comes at once, also while nobody publishes.
+    let silence = start
+        .elapsed()
+        .saturating_sub(Duration::from_millis(analysis.last_ms));
+    let looked = first.map_or(Duration::ZERO, |first| first.elapsed());
     match analysis.is_live() {
+        true if !analysis.is_ended && silence > looked / 2 => {
+            let seconds = silence.as_secs_f32();
+            Err(format!(
+                "nothing came in the last {seconds:.1} s: its publisher is away"
+            ))
+        }
         true => Ok(analysis),
         false if analysis.is_ended => Err("the stream has ended before a frame came".to_owned()),
         false => {

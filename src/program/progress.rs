@@ -1,12 +1,20 @@
 //! What a program shows while it runs, and how it is stopped.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use brooklet::server::thread;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use signal_hook::low_level::{exit, pipe};
+
+use super::logger::STACK_LEN;
+
+/// The time that a program has after a signal to finish what it has begun.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The time between two changes of the line.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -56,21 +64,55 @@ impl Drop for Progress {
     }
 }
 
-/// Whether a signal asked the program to end.
-pub(crate) struct Stop(Arc<AtomicBool>);
+/// Whether a signal asked the program to end. Whatever the program waits for, it ends:
+///
+/// ```text
+/// caught ---- begin ------------------------------ is_asked -> finishes what it has begun
+///     a signal: at once      a signal, and 2 s, or another signal: at once
+/// ```
+pub(crate) struct Stop {
+    /// The number of the latest signal; 0 if none came.
+    signal: Arc<AtomicUsize>,
+    has_begun: Arc<AtomicBool>,
+}
 
 impl Stop {
-    /// Catches the signals. The second of a kind ends the program at once.
-    pub(crate) fn catch() -> io::Result<Stop> {
-        let stop = Arc::new(AtomicBool::new(false));
+    /// Catches the signals.
+    pub(crate) fn catch() -> Result<Stop, String> {
+        Stop::start().map_err(|error| format!("cannot catch signals: {error}"))
+    }
+
+    fn start() -> io::Result<Stop> {
+        let stop = Stop {
+            signal: Arc::default(),
+            has_begun: Arc::default(),
+        };
+        let (mut signals, handlers) = UnixStream::pair()?;
         for signal in [SIGINT, SIGTERM] {
-            flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))?;
-            flag::register(signal, Arc::clone(&stop))?;
+            // Before the byte that wakes the thread.
+            flag::register_usize(signal, Arc::clone(&stop.signal), signal as usize)?;
+            pipe::register(signal, handlers.try_clone()?)?;
         }
-        Ok(Stop(stop))
+        let (signal, has_begun) = (Arc::clone(&stop.signal), Arc::clone(&stop.has_begun));
+        let wait = move || {
+            let _ = signals.read_exact(&mut [0]);
+            if has_begun.load(Ordering::Relaxed) {
+                let _ = signals.set_read_timeout(Some(PATIENCE));
+                let _ = signals.read_exact(&mut [0]);
+            }
+            // Not through what the program does at its end, which might wait for a full pipe.
+            exit(128 + signal.load(Ordering::Relaxed) as i32)
+        };
+        thread::spawn("signals", STACK_LEN, Box::new(wait))?;
+        Ok(stop)
+    }
+
+    /// From now on there is something to finish after a signal.
+    pub(crate) fn begin(&self) {
+        self.has_begun.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn is_asked(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.signal.load(Ordering::Relaxed) != 0
     }
 }

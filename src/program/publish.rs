@@ -28,12 +28,13 @@ pub(crate) fn publish(
     is_paced: bool,
     is_looped: bool,
 ) -> Result<(), String> {
-    let stop = Stop::catch().map_err(|error| error.to_string())?;
+    let stop = Stop::catch()?;
     // Before the connection, so that a wrong file disturbs no server.
     let mut source = Source::open(path)?;
     let mut message = source.next()?;
     source.warn_of_tracks();
     let mut publisher = client.publish().map_err(|error| error.to_string())?;
+    stop.begin();
     let mut progress = Progress::new();
     let mut timeline = Timeline::default();
     let (mut pace, start) = (Pace::default(), Instant::now());

@@ -131,9 +131,9 @@ impl Source {
     /// Says which tracks of the file aren't published.
     pub(crate) fn warn_of_tracks(&self) {
         let Source::Mp4(file) = self else { return };
-        if let Some(codecs) = file.demuxer.left_out() {
+        if let Some(tracks) = file.demuxer.left_out() {
             let name = &file.name;
-            let text = format!("{name}: published without {codecs}, which FLV can't carry");
+            let text = format!("{name}: published without {tracks}");
             logger::complain(&text);
         }
     }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod pipes;
 mod probe;
+mod signals;
 
 use std::fs;
 use std::path::PathBuf;

@@ -134,7 +134,7 @@ impl Demuxer {
         summaries
     }
 
-    /// The codecs of the tracks that are left out because FLV can't carry them, if there are any.
+    /// The tracks that are left out, and why, if there are any: those that FLV can't carry, and damaged ones.
     pub fn left_out(&self) -> Option<String> {
         self.tracks.others()
     }

@@ -13,6 +13,7 @@ use rustls::{ServerConfig, ServerConnection};
 
 use super::{Tls, words};
 use crate::live::lock;
+use crate::small_file::{self, MANY_VALUES};
 
 /// The certificate and key of a server, in files.
 pub(crate) struct TlsServer {
@@ -96,14 +97,18 @@ fn load(certificate: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
             format!("{}: {text}", path.display()),
         )
     };
-    let chain = CertificateDer::pem_file_iter(certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let read = |path: &Path| {
+        let bytes = small_file::read(path, MANY_VALUES);
+        bytes.map_err(|error| wrong(path, error.to_string()))
+    };
+    let chain = CertificateDer::pem_slice_iter(&read(certificate)?)
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|error| wrong(certificate, words::file(&error)))?;
     if chain.is_empty() {
         let text = "no certificate in PEM".to_owned();
         return Err(wrong(certificate, text));
     }
-    let secret = PrivateKeyDer::from_pem_file(key);
+    let secret = PrivateKeyDer::from_pem_slice(&read(key)?);
     let secret = secret.map_err(|error| wrong(key, words::file(&error)))?;
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -251,6 +251,11 @@ fn trusted_certificates_are_loaded_once_and_again_when_they_change() {
         assert_eq!(trust.check().unwrap_err().to_string(), expected);
         assert_eq!(trust.config().unwrap_err().to_string(), expected);
     }
+    let endless = TlsClient::new(Some("/dev/zero".into()));
+    assert_eq!(
+        endless.check().unwrap_err().to_string(),
+        "/dev/zero: more than 1048576 bytes, expected a short text"
+    );
     fs::remove_file(&ca).unwrap();
     let text = trust.check().unwrap_err().to_string();
     assert!(

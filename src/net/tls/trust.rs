@@ -16,6 +16,7 @@ use super::certificate::Stamp;
 use super::verifier::Verifier;
 use super::{Tls, words};
 use crate::live::lock;
+use crate::small_file::{self, MANY_VALUES};
 
 /// How long roots are used. A system renews its own now and then.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
@@ -99,8 +100,9 @@ fn own(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
         let text = format!("{}: {text}", path.display());
         io::Error::new(ErrorKind::InvalidData, text)
     };
-    let certificates = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let bytes = small_file::read(path, MANY_VALUES).map_err(|error| wrong(error.to_string()))?;
+    let certificates = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|error| wrong(words::file(&error)))?;
     let mut usable = RootCertStore::empty();
     match usable.add_parsable_certificates(certificates.iter().cloned()) {

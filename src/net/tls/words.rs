@@ -45,7 +45,6 @@ pub(super) fn text(error: &Error) -> String {
 /// Says why a file can't be used.
 pub(super) fn file(error: &pem::Error) -> String {
     match error {
-        pem::Error::Io(error) => error.to_string(),
         pem::Error::NoItemsFound => "no key in PEM, or an encrypted one".to_owned(),
         pem::Error::MissingSectionEnd { .. } => "the file is cut off".to_owned(),
         error => format!("not in PEM: {error}"),

@@ -1,10 +1,10 @@
 //! The commands that speak to other servers: `publish`, `play` and `probe`.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use brooklet::small_file::{self, ONE_VALUE};
 use brooklet::url::without_urls;
 use lexopt::Arg;
 
@@ -193,6 +193,10 @@ fn parse_command(name: &str, arguments: Vec<OsString>) -> Result<Request, String
     if values.next().is_some() {
         return Err(usage());
     }
+    if let Some(file) = target.as_deref().filter(|file| is_other_format(file)) {
+        let name = without_urls(&file.with_extension("flv").display().to_string());
+        return Err(format!("play writes FLV, expected a name such as {name}"));
+    }
     if is_looped && file.as_deref().is_some_and(|file| file.as_os_str() == "-") {
         return Err("--loop needs a file: standard input can't be read again".to_owned());
     }
@@ -218,6 +222,16 @@ fn parse_command(name: &str, arguments: Vec<OsString>) -> Result<Request, String
             is_json,
         },
     }))
+}
+
+/// Whether a file's name says that it has another format than FLV.
+fn is_other_format(file: &Path) -> bool {
+    let extension = file.extension().map(OsStr::to_ascii_lowercase);
+    let extension = extension.as_deref().and_then(OsStr::to_str);
+    matches!(
+        extension,
+        Some("mp4" | "m4v" | "mov" | "mkv" | "webm" | "ts")
+    )
 }
 
 /// The value of an option, or the first line of a file.
@@ -267,8 +281,8 @@ fn url(value: &OsStr) -> Result<String, String> {
     let Some(path) = text.strip_prefix('@') else {
         return Ok(text.into_owned());
     };
-    let content =
-        fs::read_to_string(path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    let content = small_file::read_text(Path::new(path), ONE_VALUE)
+        .map_err(|error| format!("cannot read {path}: {error}"))?;
     let mut lines = content.lines().map(str::trim);
     let url = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
     url.map(str::to_owned)

@@ -113,7 +113,7 @@ fn bad_files_and_urls_are_errors_that_say_what_was_expected() {
         (
             &["publish", codecs, &url],
             1,
-            "no track that FLV can carry: the file has mp4v, sowt, expected H.264",
+            "no track that can be read: mp4v, which FLV can't carry, sowt, which FLV can't carry; expected H.264",
         ),
         (
             &["publish", "/nowhere.flv", &url],
@@ -144,6 +144,16 @@ fn bad_files_and_urls_are_errors_that_say_what_was_expected() {
             &["play", "@/nowhere"],
             2,
             "cannot read /nowhere: No such file",
+        ),
+        (
+            &["play", "@/dev/zero"],
+            2,
+            "/dev/zero: more than 65536 bytes, expected a short text",
+        ),
+        (
+            &["probe", &url, "--user", "u", "--password", "@/dev/zero"],
+            2,
+            "/dev/zero: more than 65536 bytes, expected a short text",
         ),
         // Servers.
         (
@@ -177,6 +187,11 @@ fn bad_files_and_urls_are_errors_that_say_what_was_expected() {
             "expected a time such as 5s",
         ),
         (&["play", &url, "--user", "u"], 2, "--user needs --password"),
+        (
+            &["play", &url, "/nowhere/a.MP4"],
+            2,
+            "play writes FLV, expected a name such as /nowhere/a.flv",
+        ),
         // Of the server.
         (&["--push", "live/door=rtmp:/h/key-47"], 2, expected_url),
         (
@@ -185,6 +200,21 @@ fn bad_files_and_urls_are_errors_that_say_what_was_expected() {
             "unknown scheme ftp://",
         ),
         (&["--pull", "live/door=key-47"], 2, expected_url),
+        (
+            &["--publish-key", "@/dev/zero"],
+            2,
+            "cannot read /dev/zero for --publish-key: more than 1048576 bytes",
+        ),
+        (
+            &["--push", "@/dev/zero"],
+            2,
+            "cannot read /dev/zero for --push: more than 1048576 bytes",
+        ),
+        (
+            &["--push", "live/door=@/dev/zero"],
+            2,
+            "/dev/zero: more than 65536 bytes",
+        ),
     ] {
         let (got, out, errors) = run(arguments);
         assert_eq!(got, Some(code), "{arguments:?}: {errors}");
@@ -286,5 +316,30 @@ fn tracks_that_flv_cannot_carry_are_named_and_the_others_published() {
         errors.contains("published without sowt, which FLV can't carry"),
         "{errors}"
     );
+    let _ = fs::remove_file(source);
+}
+
+#[test]
+fn damaged_tracks_are_named_and_the_others_published() {
+    let server = server(Config::default().grace(Duration::from_millis(500)));
+    let url = url(&server, "damaged");
+    let source = path("damaged.mp4");
+    for (from, codec, name) in [(b"esds", "mp4a", "esds"), (b"avcC", "avc1", "avcC")] {
+        fs::write(&source, with_codecs(&[(from, b"free")])).unwrap();
+        let (code, _, errors) = run(&["publish", "--no-pace", source.to_str().unwrap(), &url]);
+        assert_eq!(code, Some(0), "{errors}");
+        let words = format!("published without {codec}, whose box {name} is damaged or missing");
+        assert!(errors.contains(&words), "{errors}");
+        assert!(!errors.contains("FLV can't carry"), "{errors}");
+    }
+    fs::write(
+        &source,
+        with_codecs(&[(b"esds", b"free"), (b"avcC", b"free")]),
+    )
+    .unwrap();
+    let (code, _, errors) = run(&["publish", source.to_str().unwrap(), &url]);
+    assert_eq!(code, Some(1), "{errors}");
+    let words = "no track that can be read: avc1, whose box avcC is damaged or missing, mp4a, whose box esds";
+    assert!(errors.contains(words), "{errors}");
     let _ = fs::remove_file(source);
 }

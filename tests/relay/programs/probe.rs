@@ -1,5 +1,7 @@
 //! What `brooklet probe` says.
 
+use brooklet::client::ClientErrorKind;
+
 use super::*;
 
 #[test]
@@ -21,6 +23,37 @@ fn probe_says_what_a_stream_has_and_whether_it_is_live() {
     assert_eq!(report["audio"]["codec"], "AAC");
     assert_eq!(report["timestamps_in_order"], true);
     assert!(!text.contains("secret-name"), "{text}");
+    let _ = fs::remove_file(source);
+}
+
+#[test]
+fn a_stream_whose_publisher_is_away_is_not_live() {
+    let server = server(Config::default().grace(Duration::from_secs(600)));
+    let url = url(&server, "away");
+    let source = path("away.flv");
+    fs::write(&source, flv(&messages())).unwrap();
+    let publisher = start(&["publish", "--loop", source.to_str().unwrap(), &url]);
+    let mut player = Client::new(&url).unwrap().timeout(SOON).play().unwrap();
+    while !player.recv(SOON).unwrap().unwrap().is_keyframe() {}
+    drop(publisher);
+    // What the server keeps comes at once, and then nothing.
+    wait_until("the publisher is away", SOON, || {
+        let error = player.recv(Duration::from_millis(500)).err();
+        error.is_some_and(|error| error.kind() == ClientErrorKind::TimedOut)
+    });
+    let words = "s: its publisher is away";
+    let (code, text, _) = run(&["probe", &url, "--time", "1s"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains("not live: nothing came in the last "),
+        "{text}"
+    );
+    assert!(text.contains(words), "{text}");
+    let (code, text, _) = run(&["probe", &url, "--time", "1s", "--json"]);
+    assert_eq!(code, Some(1), "{text}");
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["live"], false);
+    assert!(report["why"].as_str().unwrap().contains(words), "{text}");
     let _ = fs::remove_file(source);
 }
 

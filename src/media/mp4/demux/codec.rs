@@ -1,6 +1,8 @@
 //! The codecs of MP4 tracks, and the tags in front of their frames (FLV, E.4; E2, "Enhanced Audio" and
 //! "Enhanced Video").
 
+use std::fmt;
+
 use crate::media::codec::FourCc;
 use crate::media::mp4::boxes_read::{find, next_box};
 use crate::media::mp4::fields::Fields;
@@ -34,18 +36,22 @@ pub(super) enum TrackCodec {
 }
 
 impl TrackCodec {
-    /// Reads the first entry of an `stsd`, given its body. The error is the name of a codec that FLV can't
-    /// carry, or that of one whose entry is damaged.
-    pub(super) fn parse(stsd: &[u8], is_video: bool) -> Result<TrackCodec, FourCc> {
+    /// Reads the first entry of an `stsd`, given its body.
+    pub(super) fn parse(stsd: &[u8], is_video: bool) -> Result<TrackCodec, LeftOut> {
         let mut f = Fields(stsd);
         // Version, flags, and the number of entries.
         let entry = f.take(8).and_then(|_| next_box(&mut f));
-        let (name, _, body) = entry.ok_or(*b"none")?;
+        let (name, _, body) = entry.ok_or(LeftOut::Track(is_video, *b"stsd"))?;
+        let config = match is_video {
+            true => video_config(&name),
+            false => audio_config(&name),
+        };
+        let config = config.ok_or(LeftOut::Foreign(name))?;
         let codec = match is_video {
-            true => of_video(name, body),
+            true => of_video(name, body, config),
             false => of_audio(name, body),
         };
-        codec.ok_or(name)
+        codec.unwrap_or(Err(LeftOut::Damaged(name, *config)))
     }
 
     pub(super) fn is_video(&self) -> bool {
@@ -95,6 +101,37 @@ impl TrackCodec {
     }
 }
 
+/// Why a track is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LeftOut {
+    /// FLV can't carry its codec.
+    Foreign(FourCc),
+    /// The codec, and the box that can't be read.
+    Damaged(FourCc, FourCc),
+    /// Whether it is video, and the box without which its codec or its frames aren't known.
+    Track(bool, FourCc),
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LeftOut::Foreign(codec) => {
+                let codec = codec.escape_ascii();
+                write!(f, "{codec}, which FLV can't carry")
+            }
+            LeftOut::Damaged(codec, name) => {
+                let (codec, name) = (codec.escape_ascii(), name.escape_ascii());
+                write!(f, "{codec}, whose box {name} is damaged or missing")
+            }
+            LeftOut::Track(is_video, name) => {
+                let medium = if *is_video { "video" } else { "audio" };
+                let name = name.escape_ascii();
+                write!(f, "{medium}, whose box {name} is damaged or missing")
+            }
+        }
+    }
+}
+
 /// The numbers of the first entry of an `stsd`: width and height, or channels and sample rate (ISO/IEC
 /// 14496-12, 12.1.3 and 12.2.3).
 pub(super) fn entry_numbers(stsd: &[u8], is_video: bool) -> Option<[u16; 2]> {
@@ -115,19 +152,42 @@ fn enhanced(first: u8, [a, b, c, d]: &FourCc) -> [u8; 5] {
     [first, *a, *b, *c, *d]
 }
 
-fn of_video(name: FourCc, body: &[u8]) -> Option<TrackCodec> {
-    let boxes = body.get(VIDEO_FIELDS..)?;
-    let config = |name| find(boxes, name).map(|(_, config)| config.to_vec());
-    Some(match &name {
-        b"avc1" | b"avc3" => TrackCodec::Avc(config(b"avcC")?),
-        b"hvc1" | b"hev1" => TrackCodec::Video(*b"hvc1", config(b"hvcC")?),
-        b"av01" => TrackCodec::Video(name, config(b"av1C")?),
-        b"vp08" | b"vp09" => TrackCodec::Video(name, config(b"vpcC")?),
+/// The box with the configuration of a codec that FLV can carry, or the entry itself if it has none.
+fn video_config(name: &FourCc) -> Option<&FourCc> {
+    Some(match name {
+        b"avc1" | b"avc3" => b"avcC",
+        b"hvc1" | b"hev1" => b"hvcC",
+        b"av01" => b"av1C",
+        b"vp08" | b"vp09" => b"vpcC",
         _ => return None,
     })
 }
 
-fn of_audio(name: FourCc, body: &[u8]) -> Option<TrackCodec> {
+fn audio_config(name: &FourCc) -> Option<&FourCc> {
+    Some(match name {
+        b"mp4a" => b"esds",
+        b"Opus" => b"dOps",
+        b"fLaC" => b"dfLa",
+        b".mp3" | b"ac-3" | b"ec-3" => name,
+        _ => return None,
+    })
+}
+
+/// `None` if the configuration is damaged.
+fn of_video(name: FourCc, body: &[u8], config: &FourCc) -> Option<Result<TrackCodec, LeftOut>> {
+    let (_, config) = find(body.get(VIDEO_FIELDS..)?, config)?;
+    // Each has at least a version, a profile and a level (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1; AV1 in
+    // ISOBMFF, 2.3.3; VP in ISOBMFF).
+    let config = config.get(..4).map(|_| config.to_vec())?;
+    Some(Ok(match &name {
+        b"avc1" | b"avc3" => TrackCodec::Avc(config),
+        b"hvc1" | b"hev1" => TrackCodec::Video(*b"hvc1", config),
+        _ => TrackCodec::Video(name, config),
+    }))
+}
+
+/// `None` if the configuration is damaged.
+fn of_audio(name: FourCc, body: &[u8]) -> Option<Result<TrackCodec, LeftOut>> {
     // QuickTime has more fields, by the version.
     let more = match body.get(8..10)? {
         [0, 1] => 16,
@@ -135,7 +195,7 @@ fn of_audio(name: FourCc, body: &[u8]) -> Option<TrackCodec> {
         _ => 0,
     };
     let boxes = body.get(AUDIO_FIELDS + more..)?;
-    Some(match &name {
+    Some(Ok(match &name {
         b"mp4a" => {
             let inside = find(boxes, b"wave").map_or(boxes, |(_, wave)| wave);
             let (_, esds) = find(inside, b"esds")?;
@@ -143,7 +203,7 @@ fn of_audio(name: FourCc, body: &[u8]) -> Option<TrackCodec> {
             match object_type {
                 object_type if AAC.contains(&object_type) => TrackCodec::Aac(config?.to_vec()),
                 object_type if MP3.contains(&object_type) => TrackCodec::Mp3(mp3_tag(body)?),
-                _ => return None,
+                _ => return Some(Err(LeftOut::Foreign(name))),
             }
         }
         b".mp3" => TrackCodec::Mp3(mp3_tag(body)?),
@@ -152,9 +212,9 @@ fn of_audio(name: FourCc, body: &[u8]) -> Option<TrackCodec> {
             let (_, blocks) = find(boxes, b"dfLa")?;
             TrackCodec::Audio(name, Some([b"fLaC", blocks.get(4..)?].concat()))
         }
-        b"ac-3" | b"ec-3" => TrackCodec::Audio(name, None),
-        _ => return None,
-    })
+        // AC-3.
+        _ => TrackCodec::Audio(name, None),
+    }))
 }
 
 /// Returns the object type and the decoder's configuration in the descriptors of an `esds`.

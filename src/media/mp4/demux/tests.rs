@@ -275,8 +275,71 @@ fn a_codec_that_flv_cannot_carry_is_named() {
     }
     let error = demux(&bytes).unwrap_err().to_string();
     assert!(
-        error.contains("the file has xyz9, xyz9, expected H.264"),
+        error.contains("xyz9, which FLV can't carry, xyz9, which FLV can't carry; expected H.264"),
         "{error}"
+    );
+}
+
+#[test]
+fn a_damaged_track_is_named_and_is_none_that_flv_cannot_carry() {
+    let [hevc, av1, vp9] = [
+        &include_bytes!("../../../../tests/data/mp4/hevc_aac.mp4")[..],
+        include_bytes!("../../../../tests/data/mp4/av1_opus.mp4"),
+        include_bytes!("../../../../tests/data/mp4/vp9_opus.mp4"),
+    ];
+    for (file, name, words) in [
+        (
+            TABLES,
+            b"avcC",
+            "avc1, whose box avcC is damaged or missing",
+        ),
+        (
+            TABLES,
+            b"esds",
+            "mp4a, whose box esds is damaged or missing",
+        ),
+        (
+            FRAGMENTS,
+            b"avcC",
+            "avc1, whose box avcC is damaged or missing",
+        ),
+        (
+            FRAGMENTS,
+            b"esds",
+            "mp4a, whose box esds is damaged or missing",
+        ),
+        (hevc, b"hvcC", "hvc1, whose box hvcC is damaged or missing"),
+        (av1, b"av1C", "av01, whose box av1C is damaged or missing"),
+        (av1, b"dOps", "Opus, whose box dOps is damaged or missing"),
+        (vp9, b"vpcC", "vp09, whose box vpcC is damaged or missing"),
+        (
+            TABLES,
+            b"stsz",
+            "video, whose box stbl is damaged or missing",
+        ),
+        (
+            TABLES,
+            b"stsd",
+            "video, whose box stsd is damaged or missing",
+        ),
+    ] {
+        let at = file.windows(4).position(|four| four == name).unwrap();
+        let (mut missing, mut empty, mut long) = (file.to_vec(), file.to_vec(), file.to_vec());
+        missing[at..at + 4].copy_from_slice(b"free");
+        empty[at - 4..at].copy_from_slice(&8_u32.to_be_bytes());
+        long[at - 4..at].copy_from_slice(&u32::MAX.to_be_bytes());
+        for bytes in [missing, empty, long] {
+            let left_out = Demuxer::open(&mut &*bytes, MAX_LEN).unwrap().left_out();
+            assert_eq!(left_out.as_deref(), Some(words));
+        }
+    }
+    let mut bytes = TABLES.to_vec();
+    // The tag of the first descriptor.
+    bytes[TABLES.windows(4).position(|four| four == b"esds").unwrap() + 8] = 0;
+    let left_out = Demuxer::open(&mut &*bytes, MAX_LEN).unwrap().left_out();
+    assert_eq!(
+        left_out.as_deref(),
+        Some("mp4a, whose box esds is damaged or missing")
     );
 }
 

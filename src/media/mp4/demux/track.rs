@@ -1,7 +1,7 @@
 //! The tracks of a file.
 
 use super::Sample;
-use super::codec::{TrackCodec, entry_numbers};
+use super::codec::{LeftOut, TrackCodec, entry_numbers};
 use super::fragment::{Defaults, Fragment};
 use super::table::{Table, Totals};
 use crate::media::codec::FourCc;
@@ -45,8 +45,7 @@ pub(super) struct Tracks {
     video: Option<Track>,
     audio: Option<Track>,
     is_fragmented: bool,
-    /// The codecs of tracks that FLV can't carry.
-    others: Vec<FourCc>,
+    others: Vec<LeftOut>,
 }
 
 impl Tracks {
@@ -78,15 +77,15 @@ impl Tracks {
                     place.get_or_insert(track);
                 }
                 Ok(None) => {}
-                Err(codec) => tracks.others.push(codec),
+                Err(why) => tracks.others.push(why),
             }
         }
         if tracks.video.is_none() && tracks.audio.is_none() {
             return Err(Error::unsupported(match tracks.others() {
                 None => "no video or audio track".to_owned(),
-                Some(names) => format!(
-                    "no track that FLV can carry: the file has {names}, expected H.264, HEVC, AV1, VP8, \
-                     VP9, AAC, MP3, Opus, FLAC or AC-3"
+                Some(others) => format!(
+                    "no track that can be read: {others}; expected H.264, HEVC, AV1, VP8, VP9, AAC, \
+                     MP3, Opus, FLAC or AC-3"
                 ),
             }));
         }
@@ -98,13 +97,10 @@ impl Tracks {
         self.is_fragmented
     }
 
-    /// The names of the codecs that FLV can't carry, if there are any.
+    /// The tracks that are left out, and why, if there are any.
     pub(super) fn others(&self) -> Option<String> {
-        let names = self
-            .others
-            .iter()
-            .map(|name| name.escape_ascii().to_string());
-        Some(names.collect::<Vec<_>>().join(", ")).filter(|names| !names.is_empty())
+        let others: Vec<_> = self.others.iter().map(LeftOut::to_string).collect();
+        Some(others.join(", ")).filter(|others| !others.is_empty())
     }
 
     pub(super) fn of(&mut self, medium: Medium) -> Option<&mut Track> {
@@ -169,13 +165,12 @@ impl Tracks {
 }
 
 impl Track {
-    /// Reads a `trak`; `None` if it is neither video nor audio, or too damaged to say. The error is the name
-    /// of its codec, if FLV can't carry that.
+    /// Reads a `trak`; `None` if it is neither video nor audio, or too damaged to say.
     fn parse(
         trak: &[u8],
         mvex: Option<&[u8]>,
         movie_timescale: u32,
-    ) -> Result<Option<Track>, FourCc> {
+    ) -> Result<Option<Track>, LeftOut> {
         let Some(parts) = Parts::find(trak) else {
             return Ok(None);
         };
@@ -184,17 +179,15 @@ impl Track {
             b"soun" => false,
             _ => return Ok(None),
         };
-        let Some((_, stsd)) = find(parts.stbl, b"stsd") else {
-            return Ok(None);
-        };
+        let (_, stsd) = find(parts.stbl, b"stsd").ok_or(LeftOut::Track(is_video, *b"stsd"))?;
         let codec = TrackCodec::parse(stsd, is_video)?;
         let defaults = mvex.map(|mvex| Defaults::of(mvex, parts.id));
         let samples = match &defaults {
             Some(_) => Samples::Fragment(Fragment::default()),
-            None => match Table::parse(parts.stbl, is_video) {
-                Some(table) => Samples::Table(table),
-                None => return Ok(None),
-            },
+            None => {
+                let table = Table::parse(parts.stbl, is_video);
+                Samples::Table(table.ok_or(LeftOut::Track(is_video, *b"stbl"))?)
+            }
         };
         let delay = delay(trak, movie_timescale, parts.timescale).unwrap_or(0);
         Ok(Some(Track {
