@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use crate::client::target::redirected;
 use crate::client::{ClientError, ClientErrorKind};
 use crate::relay::back_off::Failure;
 use crate::url::Url;
@@ -35,7 +34,7 @@ pub(super) fn failed(error: &ClientError) -> End {
 
 /// The server at `url` sends its client to another URL, or to the same one.
 pub(super) fn elsewhere(url: &Url, to: &str) -> End {
-    match redirected(url, to) {
+    match url.refer(to) {
         Ok(to) => End::Reconnect(Box::new(to)),
         Err(error) => {
             let why = format!("{} redirects: {error}", url.place());
