@@ -127,7 +127,7 @@ fn request(options: &LinkOptions<'_>) -> Result<Body, ClientError> {
     loop {
         let socket = target.dial()?;
         let io = |error| ClientError::io(&target.url, WHAT, &error);
-        socket.write_all(head(&target).as_bytes()).map_err(io)?;
+        socket.write_all(head(&target.url).as_bytes()).map_err(io)?;
         let mut input = Vec::new();
         let mut buffer = [0; BUFFER_LEN];
         let (answer, len) = loop {
@@ -163,24 +163,17 @@ fn request(options: &LinkOptions<'_>) -> Result<Body, ClientError> {
 }
 
 /// The head of the request. Path and query are sent as they are in the URL.
-fn head(target: &Target<'_>) -> String {
-    let url = &target.url;
+fn head(url: &Url) -> String {
     let path = url.path();
     let place = match url.port() == url.scheme().default_port() {
         true if url.host().contains(':') => format!("[{}]", url.host()),
         true => url.host().to_owned(),
-        false => url.place(),
+        false => url.authority(),
     };
-    // User and password are for the host that the person has named.
-    let first = target.options.url;
-    let login = match first.user() {
-        Some(user) if url.host() == first.host() => {
-            let login = [user, ":", first.password().unwrap_or_default()].concat();
-            let login = base64::encode(login.as_bytes());
-            format!("Authorization: Basic {login}\r\n")
-        }
-        _ => String::new(),
-    };
+    let login = url.login().map_or(String::new(), |login| {
+        let login = base64::encode(login.as_bytes());
+        format!("Authorization: Basic {login}\r\n")
+    });
     let version = env!("CARGO_PKG_VERSION");
     format!(
         "GET {path} HTTP/1.1\r\nHost: {place}\r\nUser-Agent: brooklet/{version}\r\nAccept: */*\r\n\

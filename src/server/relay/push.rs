@@ -31,6 +31,7 @@ use crate::rtmp::bytes::Bytes;
 use crate::rtmp::chunk_reader::Heap;
 use crate::rtmp::client_session::{ClientEvent, RefusalKind};
 use crate::rtmp::connect::Codecs;
+use crate::rtmp::printable::Printable;
 use crate::server::Shared;
 use crate::server::text::megabytes;
 use crate::url::Url;
@@ -134,7 +135,7 @@ impl std::fmt::Display for Push<'_> {
         let Run {
             id, stream, url, ..
         } = self.run;
-        write!(f, "push {id} {stream} to {url}")
+        write!(f, "push {id} {} to {url}", Printable(stream))
     }
 }
 
@@ -470,8 +471,13 @@ fn failed(error: &ClientError) -> End {
 fn elsewhere(url: &Url, to: Option<&str>) -> End {
     match url.refer(to.unwrap_or_default()) {
         Ok(to) if to.scheme() == url.scheme() => End::Reconnect(Box::new(to)),
-        _ => {
-            let why = format!("{} redirects to a URL that can't be used", url.place());
+        Ok(to) => {
+            let (from, to) = (url.scheme().name(), to.scheme().name());
+            let why = format!("{} redirects from {from}:// to {to}://", url.place());
+            End::Failed(Failure::Lost, why)
+        }
+        Err(error) => {
+            let why = format!("{} redirects: {error}", url.place());
             End::Failed(Failure::Lost, why)
         }
     }
