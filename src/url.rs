@@ -127,12 +127,8 @@ impl fmt::Display for UrlError {
         f.write_str(match self {
             UrlError::NoScheme => "not a URL, expected one such as rtmp://HOST/APP/NAME",
             UrlError::UnknownScheme(name) => {
-                let is_rtsp = ["rtsp", "rtsps"].contains(&name.to_ascii_lowercase().as_str());
-                let why = if is_rtsp { ": brooklet doesn't speak RTSP" } else { "" };
-                return write!(
-                    f,
-                    "unknown scheme {name}://{why}, expected rtmp://, rtmps://, http:// or https://"
-                );
+                let text = unknown_scheme(name, "rtmp://, rtmps://, http:// or https://");
+                return f.write_str(&text);
             }
             UrlError::OtherProtocol { from, to } => {
                 let plain = if from.is_rtmp() { "rtmp" } else { "http" };
@@ -170,6 +166,25 @@ impl fmt::Display for UrlError {
 }
 
 impl std::error::Error for UrlError {}
+
+impl UrlError {
+    /// The text for a URL to which a stream is sent, which only those of RTMP take.
+    pub fn of_rtmp(&self) -> String {
+        match self {
+            UrlError::UnknownScheme(name) => unknown_scheme(name, "rtmp:// or rtmps://"),
+            error => error.to_string(),
+        }
+    }
+}
+
+fn unknown_scheme(name: &str, expected: &str) -> String {
+    let is_rtsp = ["rtsp", "rtsps"].contains(&name.to_ascii_lowercase().as_str());
+    let why = match is_rtsp {
+        true => ": brooklet doesn't speak RTSP",
+        false => "",
+    };
+    format!("unknown scheme {name}://{why}, expected {expected}")
+}
 
 impl Url {
     /// Parses a URL of any [`Scheme`].

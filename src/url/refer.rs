@@ -56,7 +56,9 @@ impl Url {
         };
         let own = || [self, &*origin].into_iter().find(is_here);
         let login = Some(&other).filter(|other| other.user.is_some());
-        let login = login.or_else(own).map(|url| (url.user.clone(), url.password.clone()));
+        let login = login
+            .or_else(own)
+            .map(|url| (url.user.clone(), url.password.clone()));
         let (user, password) = login.unwrap_or_default();
         Ok(Url {
             user,
@@ -230,13 +232,21 @@ mod tests {
         let pin = "ab".repeat(32);
         let bob = Some(("bob", Some("pass")));
         for (from, to, expected) in [
-            ("rtmps://bob:pass@a/live/k", "rtmps://b/live#sha256=00", None),
+            (
+                "rtmps://bob:pass@a/live/k",
+                "rtmps://b/live#sha256=00",
+                None,
+            ),
             ("rtmps://bob:pass@a/live/k", "rtmps://a:444/live", None),
             ("rtmps://bob:pass@a/live/k", "rtmps://A:443/cdn", bob),
             ("rtmps://bob:pass@a/live/k", "/cdn", bob),
             ("rtmps://bob:pass@a/live/k", "cdn", bob),
             ("rtmp://bob:pass@a:443/live/k", "rtmps://a/live", bob),
-            ("rtmps://bob:pass@a/live/k", "rtmps://eve@b/live", Some(("eve", None))),
+            (
+                "rtmps://bob:pass@a/live/k",
+                "rtmps://eve@b/live",
+                Some(("eve", None)),
+            ),
             ("https://bob:pass@a/x", "https://a/y", bob),
             ("https://bob:pass@a/x", "y", bob),
             ("https://bob:pass@a/x", "https://a:8443/y", None),

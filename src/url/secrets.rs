@@ -229,8 +229,16 @@ mod tests {
         for (to, shown, place) in [
             ("rtmp://b/key-1234/live", "rtmp://b/***/live/***", "b:1935"),
             ("rtmp://b/OPENSESAME", "rtmp://b/***/***", "b:1935"),
-            ("rtmp://b/x%2Fkey%2D1234%2Fy", "rtmp://b/x%2F***%2Fy/***", "b:1935"),
-            ("rtmp://KEY-1234.invalid/x", "rtmp://***.invalid/x/***", "***.invalid:1935"),
+            (
+                "rtmp://b/x%2Fkey%2D1234%2Fy",
+                "rtmp://b/x%2F***%2Fy/***",
+                "b:1935",
+            ),
+            (
+                "rtmp://KEY-1234.invalid/x",
+                "rtmp://***.invalid/x/***",
+                "***.invalid:1935",
+            ),
             ("rtmp://b.abcdef:9/x", "rtmp://b.***:9/x/***", "b.***:9"),
             ("rtmp://x:y@b/live", "rtmp://b/live/***", "b:1935"),
             ("/key-1234", "rtmp://a/***/***", "a:1935"),
@@ -241,11 +249,17 @@ mod tests {
             // The same at the next place.
             let next = other.refer("rtmp://c/key-1234").unwrap();
             assert_eq!(next.masked(), "rtmp://c/***/***");
-            assert_eq!(next.scrub("Key-1234, opensesame, t=abcdef"), "***, ***, ***");
+            assert_eq!(
+                next.scrub("Key-1234, opensesame, t=abcdef"),
+                "***, ***, ***"
+            );
         }
         for to in ["abcdef://b/x", "opensesame://", "ABCDEF://b"] {
             let error = first.refer(to).unwrap_err().to_string();
-            assert_eq!(error, "a reference from rtmp:// to ***://, expected rtmp:// or rtmps://");
+            assert_eq!(
+                error,
+                "a reference from rtmp:// to ***://, expected rtmp:// or rtmps://"
+            );
         }
         // Short ones are no secrets in an address.
         let short = url("rtmp://a/live/1?x=0").refer("rtmp://127.0.0.1/live");
@@ -258,7 +272,7 @@ mod tests {
         let odd = url("rtmp://bob:c%3Ad-e@h/live/door?x=a%2Bbcd");
         let short = url("rtmp://u:pw@h/live?sig=xyzw/k");
         let mixed = url("rtmp://x:p%20w@h/live/Ab%2DCd_9?t=_9876");
-        let half = url("rtmp://h/live/%BC");
+        let half = url("rtmp://h/live/%BCabc");
         let camera = url("http://cam/flv?stream=main.bcs&user=admin&password=p1");
         for (url, said, shown) in [
             (&bob, "stream 'key-1234' is busy", "stream '***' is busy"),
@@ -295,16 +309,20 @@ mod tests {
                 "Ab-Cd_9 Ab%2DCd_9 %41b%2dcd_9 ab%252dcd%255f9 AB-CD_9!",
                 "*** *** *** *** ***!",
             ),
-            (&mixed, "a p+w, a P W, p%2Bw, p%20w", "a ***, a ***, ***, ***"),
+            (
+                &mixed,
+                "a p+w, a P W, p%2Bw, p%20w",
+                "a ***, a ***, ***, ***",
+            ),
             (&mixed, "for /x%2F%2F, /y", "for /***%2F%2F, /y"),
             // Basic authentication, and a part of a longer text.
             (&bob, "Basic Ym9iOm9wZW5zZXNhbWU= is", "Basic ***= is"),
-            (&bob, "(Ym9iOm9wZW5zZXNhbWUK)", "(***UK)"),
+            (&bob, "(Ym9iOm9wZW5zZXNhbWUK)", "(***K)"),
             (&bob, "ym9iom9wzw5zzxnhbwu", "***"),
             // Secrets that overlap.
             (&mixed, "Ab-Cd_9876z", "***z"),
             // Half a character.
-            (&half, "f\u{fc}r door \u{fc}", "f\u{fc}r door \u{fffd}***"),
+            (&half, "f\u{fc}r \u{fc}Abc", "f\u{fc}r \u{fffd}***"),
         ] {
             assert_eq!(url.scrub(said), shown);
         }

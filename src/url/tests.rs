@@ -109,15 +109,27 @@ fn tc_url_has_neither_login_nor_name() {
 fn the_reasons_say_what_to_write() {
     let expected = "expected rtmp://, rtmps://, http:// or https://";
     for (text, says) in [
-        ("rtmp://bob:pa#ss@h/live/b", "write %23 for a # in a password or key"),
-        ("rtmp://bob:pa/ss@h/live/b", "write %2F for a / in a password"),
-        ("srt://h/live/b", &format!("unknown scheme srt://, {expected}")),
+        (
+            "rtmp://bob:pa#ss@h/live/b",
+            "write %23 for a # in a password or key",
+        ),
+        (
+            "rtmp://bob:pa/ss@h/live/b",
+            "write %2F for a / in a password",
+        ),
+        (
+            "srt://h/live/b",
+            &format!("unknown scheme srt://, {expected}"),
+        ),
         (
             "RTSP://h/live/b",
             &format!("unknown scheme RTSP://: brooklet doesn't speak RTSP, {expected}"),
         ),
     ] {
         let error = Url::parse(text).unwrap_err().to_string();
-        assert!(error.ends_with(says) || error.contains(&format!("{says}, ")), "{error}");
+        assert!(
+            error.ends_with(says) || error.contains(&format!("{says}, ")),
+            "{error}"
+        );
     }
 }

@@ -183,7 +183,7 @@ impl Push<'_> {
             let tracks = self.stream.track_infos();
             let codecs = tracks.iter().flatten().map(|track| track.codec_name());
             if let Some(warning) = warning::about(url.host(), codecs) {
-                log::warn!("{self}: {warning}");
+                log::warn!("{self}: {}", url.shown(&warning));
             }
         }
         let Some(message_stream_id) = link.session.message_stream_id() else {
