@@ -381,7 +381,10 @@ fn nothing_secret_is_shown_by_a_server_that_pushes_and_pulls() {
 
     // Pushes and pulls that begin and end at run time.
     for (list, body) in [
-        ("pushes", format!("live/door=rtmp://{user}{nobody}/{end}")),
+        (
+            "pushes",
+            format!("live/door=rtmp://{user}{nobody}/late/{end}"),
+        ),
         (
             "pulls",
             format!("live/late=http://{user}{nobody}/{reolink}"),
