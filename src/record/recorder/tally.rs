@@ -4,7 +4,6 @@ use crate::live::Millis;
 use crate::media::decimal::{Size, Tenths};
 use crate::record::extent::Extent;
 use crate::record::report::RecordingReport;
-use crate::rtmp::printable::Printable;
 use crate::rtmp::stream_key::StreamKey;
 
 /// See the module's documentation.
@@ -40,7 +39,7 @@ impl Tally {
             0 => log::Level::Info,
             _ => log::Level::Debug,
         };
-        log::log!(level, "{key}: recording to {}", Printable(&path));
+        log::log!(level, "{key}: recording to {path}");
         self.files = self.files.saturating_add(1);
         self.counted = (0, 0);
         self.report.file = Some(path);

@@ -11,7 +11,6 @@ use crate::record::name::path;
 use crate::record::report::DiskState;
 use crate::record::space::Limits;
 use crate::record::store::Store;
-use crate::rtmp::printable::Printable;
 use crate::server::{Shared, wall_clock};
 
 /// The shortest pause between two steps, and the longest, after which the thread notices that the server
@@ -68,19 +67,14 @@ fn log(dir: &Path, event: Event) {
         }
         Event::Removed(oldest) => {
             let path = path(&oldest.stream, oldest.name);
-            return log::debug!("recordings: removed the oldest, {}", shown(&path));
+            return log::debug!("recordings: removed the oldest, {}", path.display());
         }
         Event::Failed(path, error) => {
-            return log::warn!("recordings: {}: {error}", shown(&path));
+            return log::warn!("recordings: {}: {error}", path.display());
         }
         Event::Vanished(path) => (path, "is gone"),
         Event::Repaired(path) => (path, "was repaired after a crash"),
         Event::RemovedEmpty(path) => (path, "was removed: nothing was in it"),
     };
-    log::info!("recordings: {} {what}", shown(&path));
-}
-
-/// A path as it may be shown, since the names of folders are those of streams.
-fn shown(path: impl AsRef<Path>) -> String {
-    Printable(&path.as_ref().display().to_string()).to_string()
+    log::info!("recordings: {} {what}", path.display());
 }
