@@ -14,6 +14,9 @@ mod secrets;
 pub use secrets::without_urls;
 
 use std::fmt;
+use std::sync::Arc;
+
+use crate::rtmp::printable::breaks_lines;
 
 /// The longest URL that is accepted, in bytes.
 const MAX_LEN: usize = 2048;
@@ -80,6 +83,8 @@ pub struct Url {
     /// The length of the app in `path`, after the first slash.
     app_len: usize,
     pin: Option<[u8; PIN_LEN]>,
+    /// The URL that the person gave, if servers have referred from there to this one. It has no origin.
+    origin: Option<Arc<Url>>,
 }
 
 /// The reason why a text isn't the URL of a stream. It doesn't repeat the text, which may hold a secret.
@@ -90,10 +95,19 @@ pub enum UrlError {
     NoScheme,
     /// The scheme is another one.
     UnknownScheme(String),
+    /// A server refers to a URL of another protocol.
+    OtherProtocol {
+        /// The scheme of the server's own URL.
+        from: Scheme,
+        /// The scheme to which it refers.
+        to: String,
+    },
     /// There is no host.
     NoHost,
     /// The port isn't a number from 1 to 65535.
     BadPort,
+    /// The same, since what comes before an `@` has a `/` or `?`.
+    SlashInLogin,
     /// An RTMP URL without app and stream name.
     NoName,
     /// A space or control character, or a broken percent encoding.
@@ -113,20 +127,35 @@ impl fmt::Display for UrlError {
         f.write_str(match self {
             UrlError::NoScheme => "not a URL, expected one such as rtmp://HOST/APP/NAME",
             UrlError::UnknownScheme(name) => {
-                return write!(f, "unknown scheme {name}://, expected rtmp:// or rtmps://");
+                let text = unknown_scheme(name, "rtmp://, rtmps://, http:// or https://");
+                return f.write_str(&text);
+            }
+            UrlError::OtherProtocol { from, to } => {
+                let plain = if from.is_rtmp() { "rtmp" } else { "http" };
+                let from = from.name();
+                return write!(
+                    f,
+                    "a reference from {from}:// to {to}://, expected {plain}:// or {plain}s://"
+                );
             }
             UrlError::NoHost => "the URL has no host, expected rtmp://HOST/APP/NAME",
             UrlError::BadPort => "the port isn't a number from 1 to 65535",
+            UrlError::SlashInLogin => {
+                "the port isn't a number from 1 to 65535: write %2F for a / in a password, %3F for a ?"
+            }
             UrlError::NoName => "the URL has no stream name, expected rtmp://HOST/APP/NAME",
             UrlError::BadCharacter => {
                 "the URL has a space, a control character or a broken % encoding: write %20 for a \
                  space, %40 for an @ in a password"
             }
-            UrlError::BadPin => "the part after # isn't sha256= and 64 hexadecimal digits",
+            UrlError::BadPin => {
+                "the part after # isn't sha256= and 64 hexadecimal digits: write %23 for a # in a \
+                 password or key"
+            }
             UrlError::TooLong => "the URL is longer than 2048 bytes",
             UrlError::Unencrypted => {
-                "the server refers from rtmps:// to rtmp://, which would show the key to everybody \
-                 in between"
+                "the server refers from TLS to a connection without, which would show the key to \
+                 everybody in between"
             }
             UrlError::NoTls => {
                 "this build is without TLS: build it with --features tls, or let stunnel do TLS, as \
@@ -137,6 +166,25 @@ impl fmt::Display for UrlError {
 }
 
 impl std::error::Error for UrlError {}
+
+impl UrlError {
+    /// The text for a URL to which a stream is sent, which only those of RTMP take.
+    pub fn of_rtmp(&self) -> String {
+        match self {
+            UrlError::UnknownScheme(name) => unknown_scheme(name, "rtmp:// or rtmps://"),
+            error => error.to_string(),
+        }
+    }
+}
+
+fn unknown_scheme(name: &str, expected: &str) -> String {
+    let is_rtsp = ["rtsp", "rtsps"].contains(&name.to_ascii_lowercase().as_str());
+    let why = match is_rtsp {
+        true => ": brooklet doesn't speak RTSP",
+        false => "",
+    };
+    format!("unknown scheme {name}://{why}, expected {expected}")
+}
 
 impl Url {
     /// Parses a URL of any [`Scheme`].
@@ -156,7 +204,7 @@ impl Url {
                 false => UrlError::NoScheme,
             });
         };
-        if text.contains(|c: char| c.is_control() || c == ' ') {
+        if text.contains(is_bad) {
             return Err(UrlError::BadCharacter);
         }
         let (rest, pin) = match rest.split_once('#') {
@@ -171,7 +219,10 @@ impl Url {
             None => (None, authority),
         };
         let (user, password) = parse_login(login)?;
-        let (host, port) = parse_place(place)?;
+        let (host, port) = parse_place(place).map_err(|error| match error {
+            UrlError::BadPort if login.is_none() && path.contains('@') => UrlError::SlashInLogin,
+            error => error,
+        })?;
         let app_len = if scheme.is_rtmp() {
             app_len(path).ok_or(UrlError::NoName)?
         } else {
@@ -189,6 +240,7 @@ impl Url {
             },
             app_len,
             pin,
+            origin: None,
         })
     }
 
@@ -256,11 +308,11 @@ impl Url {
     /// The `tcUrl` of connect for this app, which may have a query that a login has added: the URL without
     /// user, password and stream name.
     pub fn tc_url(&self, app: &str) -> String {
-        format!("{}://{}/{app}", self.scheme.name(), self.place())
+        format!("{}://{}/{app}", self.scheme.name(), self.authority())
     }
 
     /// Host and port as in a URL; the port even if it is the default.
-    pub fn place(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
         } else {
@@ -268,10 +320,27 @@ impl Url {
         }
     }
 
+    /// User and password as HTTP joins them; `None` without user.
+    pub(crate) fn login(&self) -> Option<String> {
+        let password = self.password().unwrap_or_default();
+        self.user().map(|user| [user, ":", password].concat())
+    }
+
+    /// Whether the person gave user and password, which aren't for the server to which others have referred.
+    pub(crate) fn has_left_login(&self) -> bool {
+        let origin = self.origin.as_ref();
+        self.user.is_none() && origin.is_some_and(|origin| origin.user.is_some())
+    }
+
     /// The SHA-256 of the only certificate that the server may have.
     pub fn pin(&self) -> Option<&[u8; PIN_LEN]> {
         self.pin.as_ref()
     }
+}
+
+/// Whether a character can't stand in a URL.
+fn is_bad(c: char) -> bool {
+    c.is_control() || c == ' ' || breaks_lines(c)
 }
 
 fn without_query(text: &str) -> &str {

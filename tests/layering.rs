@@ -28,7 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("allowance", &[]),
     ("calendar", &[]),
     ("medium", &[]),
-    ("url", &[]),
+    ("url", &["rtmp"]),
     ("small_file", &[]),
     ("stream_message", &["media", "rtmp"]),
     ("media", &[]),

@@ -67,6 +67,18 @@ impl ClientError {
         ClientError::new(ClientErrorKind::Cancelled, "given up")
     }
 
+    /// There is no connection to the host of `url`.
+    pub(crate) fn dial(url: &Url, error: &DialError) -> ClientError {
+        if error.is_cancelled() {
+            return ClientError::cancelled();
+        }
+        let kind = match error.is_unresolved() {
+            true => ClientErrorKind::Unresolved,
+            false => ClientErrorKind::NoConnection,
+        };
+        ClientError::new(kind, url.shown(&error.to_string()))
+    }
+
     /// The server at `url` has refused `what`.
     pub(crate) fn refused(url: &Url, what: &str, refusal: &Refusal) -> ClientError {
         use ClientErrorKind::{Denied, NameTaken, NotFound, Refused};
@@ -99,7 +111,7 @@ impl ClientError {
         };
         let text = match kind {
             ClientErrorKind::TimedOut => format!("{place} no longer answers during {what}"),
-            _ => format!("{place}: {error} during {what}"),
+            _ => format!("{place}: {} during {what}", words(url, &error.to_string())),
         };
         ClientError::new(kind, text)
     }
@@ -138,19 +150,6 @@ impl fmt::Debug for ClientError {
 }
 
 impl std::error::Error for ClientError {}
-
-impl From<DialError> for ClientError {
-    fn from(error: DialError) -> ClientError {
-        if error.is_cancelled() {
-            return ClientError::cancelled();
-        }
-        let kind = match error.is_unresolved() {
-            true => ClientErrorKind::Unresolved,
-            false => ClientErrorKind::NoConnection,
-        };
-        ClientError::new(kind, error.to_string())
-    }
-}
 
 impl From<UrlError> for ClientError {
     fn from(error: UrlError) -> ClientError {

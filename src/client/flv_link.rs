@@ -128,7 +128,7 @@ fn request(options: &LinkOptions<'_>) -> Result<Body, ClientError> {
     loop {
         let socket = target.dial()?;
         let io = |error| ClientError::io(&target.url, WHAT, &error);
-        socket.write_all(head(&target).as_bytes()).map_err(io)?;
+        socket.write_all(head(&target.url, options.flash_ver).as_bytes()).map_err(io)?;
         let mut input = Vec::new();
         let mut buffer = [0; BUFFER_LEN];
         let (answer, len) = loop {
@@ -164,25 +164,19 @@ fn request(options: &LinkOptions<'_>) -> Result<Body, ClientError> {
 }
 
 /// The head of the request. Path and query are sent as they are in the URL.
-fn head(target: &Target<'_>) -> String {
-    let url = &target.url;
+fn head(url: &Url, flash_ver: &str) -> String {
     let path = url.path();
     let place = match url.port() == url.scheme().default_port() {
         true if url.host().contains(':') => format!("[{}]", url.host()),
         true => url.host().to_owned(),
-        false => url.place(),
+        false => url.authority(),
     };
-    // User and password are for the host that the person has named.
-    let first = target.options.url;
-    let login = match first.user() {
-        Some(user) if url.host() == first.host() => {
-            let login = [user, ":", first.password().unwrap_or_default()].concat();
-            let login = base64::encode(login.as_bytes());
-            format!("Authorization: Basic {login}\r\n")
-        }
-        _ => String::new(),
-    };
-    let agent = Via::parse(target.options.flash_ver).user_agent(env!("CARGO_PKG_VERSION"));
+    let login = url.login().map_or(String::new(), |login| {
+        let login = base64::encode(login.as_bytes());
+        format!("Authorization: Basic {login}
+")
+    });
+    let agent = Via::parse(flash_ver).user_agent(env!("CARGO_PKG_VERSION"));
     format!(
         "GET {path} HTTP/1.1\r\nHost: {place}\r\nUser-Agent: {agent}\r\nAccept: */*\r\n\
          {login}Connection: close\r\n\r\n"

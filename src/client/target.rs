@@ -114,13 +114,16 @@ impl<'a> Target<'a> {
     /// Connects a socket, inside of TLS if the URL says so.
     pub(super) fn dial(&self) -> Result<Socket, ClientError> {
         let (host, port) = (self.url.host(), self.url.port());
-        let socket = dial(host, port, self.deadline, self.options.is_cancelled)?;
+        let socket = dial(host, port, self.deadline, self.options.is_cancelled)
+            .map_err(|error| ClientError::dial(&self.url, &error))?;
         if !self.url.scheme().is_tls() {
             return Ok(socket);
         }
         let secured = socket.connect_tls(self.options.tls, host, self.url.pin());
         secured.map_err(|error| {
-            let text = format!("{}: {error}", self.url.place());
+            // Errors may name what stands in a certificate.
+            let said = words(&self.url, &error.to_string());
+            let text = format!("{}: {said}", self.url.place());
             ClientError::new(ClientErrorKind::NoConnection, text)
         })
     }
@@ -191,14 +194,14 @@ impl<'a> Target<'a> {
     fn log_in(&mut self, refusal: &Refusal) -> Result<(), ClientError> {
         let place = self.url.place();
         let denied = |text| Err(ClientError::new(ClientErrorKind::Denied, text));
-        // User and password are for the host that the person has named.
-        let is_same = self.url.host() == self.options.url.host();
-        let Some(user) = self.options.url.user().filter(|_| is_same) else {
-            return denied(format!(
-                "{place} wants a login, expected USER:PASSWORD@ before the host in the URL"
-            ));
+        let Some(user) = self.url.user() else {
+            let what = match self.url.has_left_login() {
+                true => "but user and password are for the host and port that were given with them",
+                false => "expected USER:PASSWORD@ before the host in the URL",
+            };
+            return denied(format!("{place} wants a login, {what}"));
         };
-        let password = self.options.url.password().unwrap_or_default();
+        let password = self.url.password().unwrap_or_default();
         let mut random = [0; RANDOM_LEN];
         nonce(&mut random);
         let reply = Reply::parse(&refusal.description).filter(|_| self.logins < MAX_LOGINS);

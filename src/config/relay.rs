@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::access::Scope;
 use crate::rtmp::stream_key::StreamKey;
-use crate::url::Url;
+use crate::url::{Url, UrlError};
 
 /// Streams that are pushed to another server whenever they are published. Its text, as shown by `Display`
 /// and `Debug`, has no key or password.
@@ -113,7 +113,7 @@ pub fn parse_push(text: &str) -> Result<Push, String> {
             let app = app.strip_suffix("/*").unwrap_or(app);
             url = [app, "/", ANY].concat();
         }
-        let target = parse_url(&url)?;
+        let target = parse_url(&url, UrlError::of_rtmp)?;
         if !target.scheme().is_rtmp() {
             let name = target.scheme().name();
             return Err(format!("rtmp:// or rtmps:// for a push, not {name}://"));
@@ -144,7 +144,14 @@ pub fn parse_pull(text: &str) -> Result<Pull, String> {
         let Some(Scope::Stream(stream)) = Scope::parse(stream) else {
             return Err(PULL.to_owned());
         };
-        let source = parse_url(&target(url)?)?;
+        let source = target(url)?;
+        // Behind the name of a file, not in it.
+        for text in [url, &source] {
+            if is_on_demand_misspelled(text) {
+                return Err("expected ,on-demand at the end, without spaces".to_owned());
+            }
+        }
+        let source = parse_url(&source, UrlError::to_string)?;
         Ok(Pull {
             stream,
             source,
@@ -173,9 +180,20 @@ fn parse<T>(
 /// The longest text of a push or pull, in bytes.
 const MAX_LEN: usize = 4096;
 
-fn parse_url(text: &str) -> Result<Url, String> {
+fn parse_url(text: &str, say: impl Fn(&UrlError) -> String) -> Result<Url, String> {
     let url = Url::parse(text).and_then(Url::usable);
-    url.map_err(|error| format!("a URL that can be used: {error}"))
+    url.map_err(|error| format!("a URL that can be used: {}", say(&error)))
+}
+
+/// Whether a text ends with something that was meant to be `,on-demand`, and would be a part of a name.
+fn is_on_demand_misspelled(text: &str) -> bool {
+    let Some((_, option)) = text.rsplit_once(',') else {
+        return false;
+    };
+    let letters = option.chars().filter(|c| !"-_ ".contains(*c));
+    letters
+        .map(|c| c.to_ascii_lowercase())
+        .eq("ondemand".chars())
 }
 
 /// A URL, which may be in a file.
@@ -236,7 +254,10 @@ mod tests {
             ("live/door", "live/door=rtmp://HOST/APP/KEY"),
             ("live/d*r=rtmp://h/a/secret", "live/*=rtmp://HOST/APP"),
             ("live/door=secret", "not a URL"),
-            ("live/door=ftp://h/a/secret", "unknown scheme ftp://"),
+            (
+                "live/door=ftp://h/a/secret",
+                "unknown scheme ftp://, expected rtmp:// or rtmps://",
+            ),
             (
                 "live/door=http://h/a/secret",
                 "rtmp:// or rtmps:// for a push",
@@ -251,6 +272,35 @@ mod tests {
         for text in ["live/*=rtmp://h/a/b", "live/door", "live/door=rtmp://h/"] {
             assert!(parse_pull(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_option_that_is_misspelled_is_no_part_of_a_name() {
+        for option in [
+            "ondemand",
+            "on_demand",
+            "On-Demand",
+            "ON-DEMAND",
+            "on demand",
+            " on-demand",
+            "on-demand,on-demand",
+        ] {
+            let error = parse_pull(&format!("live/x=rtmp://h/a/secret,{option}")).unwrap_err();
+            assert!(error.contains("expected ,on-demand"), "{option}: {error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+        let pull = parse_pull("live/x=rtmp://h/a/b,ondemand-cam").unwrap();
+        assert_eq!(pull.source.name(), "b,ondemand-cam");
+    }
+
+    #[test]
+    fn names_cannot_change_how_a_line_reads() {
+        let push = parse_push("live/a\u{202e}b=rtmp://h/a/secret").unwrap();
+        assert_eq!(push.to_string(), "live/a\\u{202e}b=rtmp://h/a/***");
+        let push = parse_push("live\u{2028}/*=rtmp://h/a").unwrap();
+        assert_eq!(push.to_string(), "live\\u{2028}/*=rtmp://h/a/***");
+        let pull = parse_pull("live/a\u{2066}b=rtmp://h/a/secret").unwrap();
+        assert_eq!(pull.to_string(), "live/a\\u{2066}b=rtmp://h/a/***");
     }
 
     #[test]

@@ -83,10 +83,18 @@ fn run_command(command: Command) -> ExitCode {
     | Command::Play { remote, .. }
     | Command::Probe { remote, .. }) = &command;
     let timeout = remote.timeout;
-    if let (Command::Publish { .. }, Ok(url)) = (&command, Url::parse(&remote.url)) {
-        if !url.scheme().is_rtmp() {
-            let scheme = url.scheme().name();
-            let text = format!("cannot publish to {scheme}://, expected rtmp:// or rtmps://");
+    if let Command::Publish { .. } = &command {
+        let text = match Url::parse(&remote.url) {
+            Ok(url) if url.scheme().is_rtmp() => None,
+            Ok(url) => {
+                let scheme = url.scheme().name();
+                Some(format!(
+                    "cannot publish to {scheme}://, expected rtmp:// or rtmps://"
+                ))
+            }
+            Err(error) => Some(error.of_rtmp()),
+        };
+        if let Some(text) = text {
             logger::complain(&text);
             return ExitCode::from(2);
         }

@@ -1,8 +1,10 @@
 //! What of a URL is never shown.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
-use super::{Url, decode, without_query};
+use super::{Url, nibble, without_query};
+use crate::rtmp::base64;
+use crate::rtmp::printable::Printable;
 
 /// What is shown in place of a secret.
 const MASK: &str = "***";
@@ -18,8 +20,9 @@ impl Url {
         let place = match self.port == self.scheme.default_port() {
             true if self.host.contains(':') => format!("[{}]", self.host),
             true => self.host.to_string(),
-            false => self.place(),
+            false => self.authority(),
         };
+        let place = self.shown(&place);
         let shown = match self.scheme.is_rtmp() {
             true => self.app(),
             false => {
@@ -27,15 +30,41 @@ impl Url {
                 path.rsplit_once('/').map_or("", |(before, _)| before)
             }
         };
-        let shown = without_query(shown).trim_matches('/');
+        let shown = self.shown(without_query(shown).trim_matches('/'));
         let slash = if shown.is_empty() { "" } else { "/" };
         let scheme = self.scheme.name();
         format!("{scheme}://{place}{slash}{shown}/{MASK}")
     }
 
+    /// Host and port as they may be shown; the port even if it is the default.
+    pub fn place(&self) -> String {
+        self.shown(&self.authority())
+    }
+
+    /// A part of the URL as it may be shown. A server that refers to another place may name it after what is
+    /// secret in the URL that the person gave.
+    pub(crate) fn shown(&self, text: &str) -> String {
+        let secrets = self.origin.as_ref().map(|origin| origin.secrets());
+        let mut secrets = secrets.unwrap_or_default();
+        // The digits of an address, and short names of apps.
+        secrets.retain(|secret| secret.len() >= MIN_LEN_INSIDE_WORDS);
+        Printable(&without(text, &secrets)).to_string()
+    }
+
     /// Replaces everything that [`masked`](Self::masked) leaves out where it stands in a text, such as a
-    /// server's words, percent-encoded or not, and what other URLs in it may hold.
+    /// server's words, and what other URLs in it may hold. It is found in upper and lower case,
+    /// percent-encoded or not, and user and password in Base64. So is what is secret in the URL that the
+    /// person gave, if servers have referred from there to this one.
     pub fn scrub(&self, text: &str) -> String {
+        let mut secrets = self.secrets();
+        if let Some(origin) = &self.origin {
+            secrets.extend(origin.secrets());
+        }
+        without(&without_urls(text), &secrets)
+    }
+
+    /// What isn't shown, each part as [`Plain`] text.
+    fn secrets(&self) -> Vec<Vec<u8>> {
         // The last part with its query, and the query of the app.
         let (name, app) = match self.scheme.is_rtmp() {
             true => (self.name(), self.app()),
@@ -53,21 +82,16 @@ impl Url {
                 secrets.extend(pair.split_once('=').map(|(_, value)| value));
             }
         }
-        let decoded = secrets.iter().filter_map(|secret| decode(secret));
-        let mut secrets: Vec<Box<str>> = decoded
-            .chain(secrets.iter().copied().map(Box::from))
-            .collect();
-        for secret in [self.user(), self.password()].into_iter().flatten() {
-            secrets.extend([encode(secret).into(), secret.into()]);
-        }
-        secrets.retain(|secret| !secret.is_empty());
-        // Long ones first: one may be a part of another.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        let mut scrubbed = without_urls(text);
-        for secret in secrets {
-            scrubbed = without(&scrubbed, &secret);
-        }
-        scrubbed
+        secrets.extend([self.user(), self.password()].into_iter().flatten());
+        let login = self.login().map(|login| base64::encode(login.as_bytes()));
+        let login = login.as_deref().unwrap_or_default().trim_end_matches('=');
+        // The last group of four depends on what follows.
+        let groups = login.get(..login.len() / 4 * 4).unwrap_or_default();
+        let in_urls = [login, groups].map(|login| login.replace('+', "-").replace('/', "_"));
+        secrets.extend([login, groups]);
+        secrets.extend(in_urls.iter().map(String::as_str));
+        let secrets = secrets.into_iter().map(|secret| Plain::of(secret).bytes);
+        secrets.filter(|secret| !secret.is_empty()).collect()
     }
 }
 
@@ -95,36 +119,67 @@ pub fn without_urls(text: &str) -> String {
     clean + rest
 }
 
-/// Text with percent encodings in place of everything but letters and digits.
-fn encode(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        let _ = match byte.is_ascii_alphanumeric() {
-            true => encoded.write_char(byte.into()),
-            false => write!(encoded, "%{byte:02X}"),
-        };
-    }
-    encoded
+/// A text as secrets are looked for in it: in lower case, percent-decoded until nothing is left to decode, and
+/// with a space for each plus sign, as in forms. A server may repeat what it was sent in any of these ways.
+struct Plain {
+    bytes: Vec<u8>,
+    /// Where in the text each of the bytes begins; it ends where the next one begins.
+    starts: Vec<usize>,
 }
 
-/// Returns a text with a mask wherever the secret stands.
-fn without(text: &str, secret: &str) -> String {
-    let mut clean = String::with_capacity(text.len());
-    let mut from = 0;
-    for (at, _) in text.match_indices(secret) {
-        let end = at + secret.len();
-        let before = text.get(..at).and_then(|text| text.chars().next_back());
-        let after = text.get(end..).and_then(|text| text.chars().next());
-        let is_inside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-        if secret.len() < MIN_LEN_INSIDE_WORDS && (is_inside(before) || is_inside(after)) {
-            continue;
+impl Plain {
+    fn of(text: &str) -> Plain {
+        let mut decoded: Vec<(u8, usize)> = Vec::with_capacity(text.len());
+        for (at, byte) in text.bytes().enumerate() {
+            decoded.push((byte, at));
+            while let [.., (b'%', at), (high, _), (low, _)] = decoded[..] {
+                let (Some(high), Some(low)) = (nibble(high), nibble(low)) else {
+                    break;
+                };
+                decoded.truncate(decoded.len() - 3);
+                decoded.push((high << 4 | low, at));
+            }
         }
-        clean.push_str(text.get(from..at).unwrap_or_default());
-        clean.push_str(MASK);
-        from = end;
+        let folded = |(byte, at): (u8, usize)| match byte {
+            b'+' => (b' ', at),
+            byte => (byte.to_ascii_lowercase(), at),
+        };
+        let (bytes, starts) = decoded.into_iter().map(folded).unzip();
+        Plain { bytes, starts }
     }
-    clean.push_str(text.get(from..).unwrap_or_default());
-    clean
+}
+
+/// Returns a text with a mask wherever one of the secrets stands, which are [`Plain`].
+fn without(text: &str, secrets: &[Vec<u8>]) -> String {
+    let Plain { bytes, starts } = Plain::of(text);
+    let mut is_secret = vec![false; bytes.len()];
+    for secret in secrets {
+        for (at, found) in bytes.windows(secret.len().max(1)).enumerate() {
+            if found != secret.as_slice() {
+                continue;
+            }
+            let end = at + secret.len();
+            let before = at.checked_sub(1).and_then(|at| bytes.get(at));
+            let is_inside = |byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii();
+            let is_word = !before.is_some_and(is_inside) && !bytes.get(end).is_some_and(is_inside);
+            if is_word || secret.len() >= MIN_LEN_INSIDE_WORDS {
+                is_secret.get_mut(at..end).unwrap_or_default().fill(true);
+            }
+        }
+    }
+    let mut clean = Vec::with_capacity(text.len());
+    let mut was_secret = false;
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    for ((start, end), is_secret) in starts.iter().copied().zip(ends).zip(is_secret) {
+        match is_secret {
+            true if was_secret => {}
+            true => clean.extend_from_slice(MASK.as_bytes()),
+            false => clean.extend(text.as_bytes().get(start..end).unwrap_or_default()),
+        }
+        was_secret = is_secret;
+    }
+    // A secret of bytes that aren't UTF-8 may begin inside of a character.
+    String::from_utf8_lossy(&clean).into_owned()
 }
 
 /// The URL as it may be shown; see [`Url::masked`].
@@ -169,10 +224,55 @@ mod tests {
     }
 
     #[test]
+    fn what_a_server_refers_to_is_shown_without_the_secrets_of_the_first_url() {
+        let first = url("rtmp://bob:opensesame@a/live/Key-1234?t=abcdef");
+        for (to, shown, place) in [
+            ("rtmp://b/key-1234/live", "rtmp://b/***/live/***", "b:1935"),
+            ("rtmp://b/OPENSESAME", "rtmp://b/***/***", "b:1935"),
+            (
+                "rtmp://b/x%2Fkey%2D1234%2Fy",
+                "rtmp://b/x%2F***%2Fy/***",
+                "b:1935",
+            ),
+            (
+                "rtmp://KEY-1234.invalid/x",
+                "rtmp://***.invalid/x/***",
+                "***.invalid:1935",
+            ),
+            ("rtmp://b.abcdef:9/x", "rtmp://b.***:9/x/***", "b.***:9"),
+            ("rtmp://x:y@b/live", "rtmp://b/live/***", "b:1935"),
+            ("/key-1234", "rtmp://a/***/***", "a:1935"),
+        ] {
+            let other = first.refer(to).unwrap();
+            assert_eq!((&*other.masked(), &*other.place()), (shown, place), "{to}");
+            assert_eq!(format!("{other} {other:?}"), format!("{shown} {shown}"));
+            // The same at the next place.
+            let next = other.refer("rtmp://c/key-1234").unwrap();
+            assert_eq!(next.masked(), "rtmp://c/***/***");
+            assert_eq!(
+                next.scrub("Key-1234, opensesame, t=abcdef"),
+                "***, ***, ***"
+            );
+        }
+        for to in ["abcdef://b/x", "opensesame://", "ABCDEF://b"] {
+            let error = first.refer(to).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                "a reference from rtmp:// to ***://, expected rtmp:// or rtmps://"
+            );
+        }
+        // Short ones are no secrets in an address.
+        let short = url("rtmp://a/live/1?x=0").refer("rtmp://127.0.0.1/live");
+        assert_eq!(short.unwrap().place(), "127.0.0.1:1935");
+    }
+
+    #[test]
     fn what_a_server_repeats_is_scrubbed() {
         let bob = url("rtmp://bob:opensesame@h/live/key-1234?token=abcdef&x=1");
         let odd = url("rtmp://bob:c%3Ad-e@h/live/door?x=a%2Bbcd");
         let short = url("rtmp://u:pw@h/live?sig=xyzw/k");
+        let mixed = url("rtmp://x:p%20w@h/live/Ab%2DCd_9?t=_9876");
+        let half = url("rtmp://h/live/%BCabc");
         let camera = url("http://cam/flv?stream=main.bcs&user=admin&password=p1");
         for (url, said, shown) in [
             (&bob, "stream 'key-1234' is busy", "stream '***' is busy"),
@@ -203,6 +303,26 @@ mod tests {
                 "no admin with p1 in /flv",
                 "no *** with *** in /***",
             ),
+            // As servers may change it.
+            (
+                &mixed,
+                "Ab-Cd_9 Ab%2DCd_9 %41b%2dcd_9 ab%252dcd%255f9 AB-CD_9!",
+                "*** *** *** *** ***!",
+            ),
+            (
+                &mixed,
+                "a p+w, a P W, p%2Bw, p%20w",
+                "a ***, a ***, ***, ***",
+            ),
+            (&mixed, "for /x%2F%2F, /y", "for /***%2F%2F, /y"),
+            // Basic authentication, and a part of a longer text.
+            (&bob, "Basic Ym9iOm9wZW5zZXNhbWU= is", "Basic ***= is"),
+            (&bob, "(Ym9iOm9wZW5zZXNhbWUK)", "(***K)"),
+            (&bob, "ym9iom9wzw5zzxnhbwu", "***"),
+            // Secrets that overlap.
+            (&mixed, "Ab-Cd_9876z", "***z"),
+            // Half a character.
+            (&half, "f\u{fc}r \u{fc}Abc", "f\u{fc}r \u{fffd}***"),
         ] {
             assert_eq!(url.scrub(said), shown);
         }

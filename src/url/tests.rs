@@ -74,6 +74,13 @@ fn what_is_no_url_of_a_stream_is_refused_with_the_reason() {
         ("rtmp://a%zz@h/live/b", UrlError::BadCharacter),
         ("rtmp://h/live/b#sha256=12", UrlError::BadPin),
         ("rtmp://h/live/b#other", UrlError::BadPin),
+        ("rtmp://bob:pa#ss@h/live/b", UrlError::BadPin),
+        ("rtmp://bob:pa/ss@h/live/b", UrlError::SlashInLogin),
+        ("rtmp://bob:p?/s@h/live/b", UrlError::SlashInLogin),
+        ("rtmp://bob@h:x/live/b@c", UrlError::BadPort),
+        ("rtmp://h/live/\u{202e}b", UrlError::BadCharacter),
+        ("rtmp://h\u{2028}i/live/b", UrlError::BadCharacter),
+        ("rtmp://h/l\u{61c}ve/b", UrlError::BadCharacter),
     ] {
         assert_eq!(Url::parse(text), Err(error), "{text}");
     }
@@ -96,4 +103,33 @@ fn tc_url_has_neither_login_nor_name() {
     let url = url("rtmp://bob:pass@[::1]/live/door?key=1");
     assert_eq!(url.tc_url(url.app()), "rtmp://[::1]:1935/live");
     assert_eq!(url.with_name("gate").name(), "gate");
+}
+
+#[test]
+fn the_reasons_say_what_to_write() {
+    let expected = "expected rtmp://, rtmps://, http:// or https://";
+    for (text, says) in [
+        (
+            "rtmp://bob:pa#ss@h/live/b",
+            "write %23 for a # in a password or key",
+        ),
+        (
+            "rtmp://bob:pa/ss@h/live/b",
+            "write %2F for a / in a password",
+        ),
+        (
+            "srt://h/live/b",
+            &format!("unknown scheme srt://, {expected}"),
+        ),
+        (
+            "RTSP://h/live/b",
+            &format!("unknown scheme RTSP://: brooklet doesn't speak RTSP, {expected}"),
+        ),
+    ] {
+        let error = Url::parse(text).unwrap_err().to_string();
+        assert!(
+            error.ends_with(says) || error.contains(&format!("{says}, ")),
+            "{error}"
+        );
+    }
 }

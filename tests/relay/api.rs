@@ -220,7 +220,7 @@ fn a_push_of_a_stream_that_nobody_publishes_waits_for_it() {
         ("bytes", json!(0)),
         ("connections", json!(0)),
         ("attempts", json!(0)),
-        ("why", Value::Null),
+        ("why", json!("nobody publishes it")),
         ("next_try_s", Value::Null),
         ("on_demand", json!(false)),
     ] {

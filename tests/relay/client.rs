@@ -187,7 +187,8 @@ fn urls_that_cannot_be_used_are_refused_before_anything_is_sent() {
         ),
         (
             "rtsp://camera/x",
-            "unknown scheme rtsp://, expected rtmp:// or rtmps://",
+            "unknown scheme rtsp://: brooklet doesn't speak RTSP, \
+             expected rtmp://, rtmps://, http:// or https://",
         ),
     ] {
         let error = Client::new(url).err().unwrap();

@@ -289,11 +289,11 @@ fn a_server_that_redirects_to_what_is_no_stream() {
     for (to, says) in [
         (
             "ftp://x/y",
-            "redirects to \"ftp://x/***\": unknown scheme ftp://",
+            "redirects to \"ftp://x/***\": a reference from rtmp:// to ftp://, expected",
         ),
         (
             "http://127.0.0.1/live",
-            "redirects to \"http://127.0.0.1/***\": unknown scheme http://",
+            "redirects to \"http://127.0.0.1/***\": a reference from rtmp:// to http://, expected",
         ),
     ] {
         let server = FakeServer::start(move |mut stream, _| {

@@ -18,6 +18,8 @@ mod pull;
 mod push;
 mod reconnect;
 #[cfg(all(feature = "cli", feature = "http", feature = "record"))]
+mod referred;
+#[cfg(all(feature = "cli", feature = "http", feature = "record"))]
 mod secrets;
 mod tail;
 #[cfg(not(feature = "tls"))]

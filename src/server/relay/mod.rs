@@ -29,6 +29,7 @@ use crate::live::stream::Stream;
 use crate::live::{Millis, lock};
 use crate::net::tls::TlsClient;
 use crate::relay::report::RelayReport;
+use crate::rtmp::printable::Printable;
 use crate::rtmp::stream_key::StreamKey;
 use crate::rtmp::via::{CIRCLE, ServerId, Via};
 pub(in crate::server) use run::Run;
@@ -191,7 +192,8 @@ impl Relays {
             };
             if let Err(error) = thread::spawn("push", STACK_LEN, Box::new(thread)) {
                 pushed.pop();
-                log::error!("{} isn't pushed: no thread: {error}", run.stream);
+                let stream = Printable(&run.stream);
+                log::error!("{stream} isn't pushed: no thread: {error}");
             }
         }
     }
@@ -340,7 +342,7 @@ impl Relays {
             if reports.len() == before {
                 reports.push(RelayReport {
                     id: *id,
-                    stream: push.streams.to_string(),
+                    stream: push.streams.text(),
                     target: push.shown(),
                     since: wanted.waits_since,
                     why: Some("nobody publishes it".to_owned()),

@@ -35,6 +35,7 @@ use crate::rtmp::bytes::{Bytes, Parts};
 use crate::rtmp::client_session::{ClientEvent, RefusalKind};
 use crate::rtmp::message::type_id;
 use crate::rtmp::metadata;
+use crate::rtmp::printable::Printable;
 use crate::server::Shared;
 use crate::server::relay::local::Local;
 use crate::server::rtmp_conn::SPARE_BLOCKS;
@@ -459,6 +460,6 @@ impl fmt::Display for Puller<'_> {
         let Run {
             id, stream, url, ..
         } = self.run;
-        write!(f, "pull {id} {stream} from {url}")
+        write!(f, "pull {id} {} from {url}", Printable(stream))
     }
 }

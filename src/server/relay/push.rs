@@ -31,6 +31,7 @@ use crate::rtmp::bytes::Bytes;
 use crate::rtmp::chunk_reader::Heap;
 use crate::rtmp::client_session::{ClientEvent, RefusalKind};
 use crate::rtmp::connect::Codecs;
+use crate::rtmp::printable::Printable;
 use crate::server::Shared;
 use crate::server::text::megabytes;
 use crate::url::Url;
@@ -139,7 +140,7 @@ impl std::fmt::Display for Push<'_> {
         let Run {
             id, stream, url, ..
         } = self.run;
-        write!(f, "push {id} {stream} to {url}")
+        write!(f, "push {id} {} to {url}", Printable(stream))
     }
 }
 
@@ -187,7 +188,7 @@ impl Push<'_> {
             let tracks = self.stream.track_infos();
             let codecs = tracks.iter().flatten().map(|track| track.codec_name());
             if let Some(warning) = warning::about(url.host(), codecs) {
-                log::warn!("{self}: {warning}");
+                log::warn!("{self}: {}", url.shown(&warning));
             }
         }
         let Some(message_stream_id) = link.session.message_stream_id() else {
@@ -475,8 +476,13 @@ fn failed(error: &ClientError) -> End {
 fn elsewhere(url: &Url, to: Option<&str>) -> End {
     match url.refer(to.unwrap_or_default()) {
         Ok(to) if to.scheme() == url.scheme() => End::Reconnect(Box::new(to)),
-        _ => {
-            let why = format!("{} redirects to a URL that can't be used", url.place());
+        Ok(to) => {
+            let (from, to) = (url.scheme().name(), to.scheme().name());
+            let why = format!("{} redirects from {from}:// to {to}://", url.place());
+            End::Failed(Failure::Lost, why)
+        }
+        Err(error) => {
+            let why = format!("{} redirects: {error}", url.place());
             End::Failed(Failure::Lost, why)
         }
     }

@@ -128,6 +128,11 @@ fn bad_files_and_urls_are_errors_that_say_what_was_expected() {
             2,
             "expected rtmp:// or rtmps://",
         ),
+        (
+            &["publish", cut, "srt://h/a/key-47"],
+            2,
+            "unknown scheme srt://, expected rtmp:// or rtmps://",
+        ),
         (&["play", "rtmp:/h/key-47"], 2, expected_url),
         (&["play", "key-47"], 2, expected_url),
         (&["play", ""], 2, expected_url),
