@@ -128,7 +128,9 @@ fn request(options: &LinkOptions<'_>) -> Result<Body, ClientError> {
     loop {
         let socket = target.dial()?;
         let io = |error| ClientError::io(&target.url, WHAT, &error);
-        socket.write_all(head(&target.url, options.flash_ver).as_bytes()).map_err(io)?;
+        socket
+            .write_all(head(&target.url, options.flash_ver).as_bytes())
+            .map_err(io)?;
         let mut input = Vec::new();
         let mut buffer = [0; BUFFER_LEN];
         let (answer, len) = loop {
@@ -173,8 +175,10 @@ fn head(url: &Url, flash_ver: &str) -> String {
     };
     let login = url.login().map_or(String::new(), |login| {
         let login = base64::encode(login.as_bytes());
-        format!("Authorization: Basic {login}
-")
+        format!(
+            "Authorization: Basic {login}
+"
+        )
     });
     let agent = Via::parse(flash_ver).user_agent(env!("CARGO_PKG_VERSION"));
     format!(
