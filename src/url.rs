@@ -327,7 +327,7 @@ impl Url {
     }
 
     /// Whether the person gave user and password, which aren't for the server to which others have referred.
-    pub(crate) fn has_left_login(&self) -> bool {
+    pub fn has_left_login(&self) -> bool {
         let origin = self.origin.as_ref();
         self.user.is_none() && origin.is_some_and(|origin| origin.user.is_some())
     }
