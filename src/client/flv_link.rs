@@ -175,10 +175,7 @@ fn head(url: &Url, flash_ver: &str) -> String {
     };
     let login = url.login().map_or(String::new(), |login| {
         let login = base64::encode(login.as_bytes());
-        format!(
-            "Authorization: Basic {login}
-"
-        )
+        format!("Authorization: Basic {login}\r\n")
     });
     let agent = Via::parse(flash_ver).user_agent(env!("CARGO_PKG_VERSION"));
     format!(

@@ -130,7 +130,10 @@ impl Via {
 
     /// The `User-Agent` of a client that plays over HTTP, with the list of its `flashVer`.
     pub fn user_agent(&self, version: &str) -> String {
-        self.with_list(format!("brooklet/{version} (compatible"), None)
+        match self.ids().next() {
+            Some(_) => self.with_list(format!("brooklet/{version} (relay"), None),
+            None => format!("brooklet/{version}"),
+        }
     }
 
     fn with_list(&self, mut text: String, own: Option<ServerId>) -> String {

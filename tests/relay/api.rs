@@ -176,7 +176,7 @@ fn what_is_there_already_is_refused_until_it_is_ended() {
         for status in [204, 404] {
             let answer = ask(&server, "DELETE", &path, "", b"");
             assert_eq!(answer.status, status);
-            let what = kind.trim_end_matches('s').trim_end_matches("he");
+            let what = if kind == "pushes" { "push" } else { "pull" };
             let expected = format!("no {what} {first}\n");
             assert_eq!(
                 answer.text(),
