@@ -125,8 +125,7 @@ impl ClientError {
     /// The server hasn't done `what` in time.
     pub(crate) fn timed_out(url: &Url, what: &str, after: Duration) -> ClientError {
         let place = url.place();
-        let seconds = after.as_secs_f32();
-        let text = format!("{place} has not answered {what} within {seconds} s");
+        let text = format!("{place} has not answered {what} within {after:?}");
         ClientError::new(ClientErrorKind::TimedOut, text)
     }
 }

@@ -117,8 +117,8 @@ impl Player {
                         deadline.saturating_duration_since(Instant::now())
                     });
                     if left.is_zero() && !self.socket().has_input() {
-                        let (place, seconds) = (self.url().place(), timeout.as_secs_f32());
-                        let text = format!("{place} has sent no message for {seconds} s");
+                        let place = self.url().place();
+                        let text = format!("{place} has sent no message for {timeout:?}");
                         return Err(ClientError::new(ClientErrorKind::TimedOut, text));
                     }
                     if !self.read(left)? {

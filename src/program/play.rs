@@ -43,9 +43,8 @@ pub(crate) fn play(client: Client, path: Option<&Path>, patience: Duration) -> R
             Ok(None) => break Err("the stream has ended before any audio or video came".to_owned()),
             Err(error) if error.kind() == ClientErrorKind::TimedOut => {
                 if last.elapsed() >= patience {
-                    let seconds = patience.as_secs_f32();
                     break Err(format!(
-                        "no message for {seconds} s, expected a live stream"
+                        "no message for {patience:?}, expected a live stream"
                     ));
                 }
             }

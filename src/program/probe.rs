@@ -75,18 +75,23 @@ fn examine(client: Client, time: Duration, patience: Duration) -> Result<Analysi
     let looked = first.map_or(Duration::ZERO, |first| first.elapsed());
     match analysis.is_live() {
         true if !analysis.is_ended && silence > looked / 2 => {
-            let seconds = silence.as_secs_f32();
+            let silence = in_tenths(silence);
             Err(format!(
-                "nothing came in the last {seconds:.1} s: its publisher is away"
+                "nothing came in the last {silence:?}: its publisher is away"
             ))
         }
         true => Ok(analysis),
         false if analysis.is_ended => Err("the stream has ended before a frame came".to_owned()),
         false => {
-            let seconds = accepted.elapsed().as_secs_f32();
+            let waited = in_tenths(accepted.elapsed());
             Err(format!(
-                "no audio or video within {seconds:.1} s after play was accepted"
+                "no audio or video within {waited:?} after play was accepted"
             ))
         }
     }
+}
+
+/// A time in tenths of a second, rounded down.
+fn in_tenths(time: Duration) -> Duration {
+    Duration::from_millis(time.as_millis() as u64 / 100 * 100)
 }

@@ -24,6 +24,7 @@
 //! [`MAX_OUTPUT`].
 
 mod commands;
+mod conversation;
 mod event;
 mod messages;
 mod write;
@@ -35,7 +36,6 @@ use super::Error;
 use super::aggregate::Aggregate;
 use super::bytes::{Bytes, Parts, slice};
 use super::chunk_reader::{ChunkReader, Limits, Payload, PayloadSource};
-use super::chunk_writer::ChunkWriter;
 use super::connect::Codecs;
 use super::handshake::ClientHandshake;
 use super::message::Control;
@@ -43,6 +43,9 @@ use super::server_session::{
     BEFORE_PUBLISH, DEFAULT_ACKNOWLEDGE_AFTER, MAX_COMMAND_LEN, MAX_DATA_LEN, PARTIAL_BYTES,
     PARTIAL_MESSAGES, Quotas, WINDOW,
 };
+
+use crate::medium::Medium;
+use conversation::{Conversation, Request};
 
 pub use event::{ClientEvent, Media, Refusal, RefusalKind};
 
@@ -73,59 +76,20 @@ pub struct ConnectOptions {
 /// See the module's documentation.
 pub struct ClientSession<S: PayloadSource> {
     handshake: Option<ClientHandshake>,
-    options: ConnectOptions,
     reader: ChunkReader<S>,
-    writer: ChunkWriter,
+    conversation: Conversation,
     max_message: u32,
-    phase: Phase,
-    /// Whether commands are written in AMF3, as client and server have agreed.
-    is_amf3: bool,
-    has_checked_bandwidth: bool,
-    /// The transaction id of the last command that expects a reply.
-    transaction: u32,
-    message_stream_id: Option<u32>,
     /// Bytes received since the connection began, handshake included.
     received: u64,
     acknowledged: u64,
     acknowledge_after: u32,
     /// The number in the server's last Acknowledgement.
     peer_acknowledged: Option<u32>,
-    /// What the server announced in its reply to connect.
-    announced: (Codecs, u32),
     /// The aggregate message whose inner messages are being read.
     aggregate: Option<Aggregate>,
     /// The range of the last event's message in the payload.
     body: Range<usize>,
     quotas: Quotas,
-    out: Vec<u8>,
-}
-
-/// What the client wants to do with its stream.
-#[derive(Clone, Debug, PartialEq)]
-enum Request {
-    Publish(String),
-    Play(String),
-}
-
-/// How far a session has come.
-#[derive(Clone, Debug, PartialEq)]
-enum Phase {
-    /// The handshake goes on.
-    Handshake,
-    /// Waiting for the reply to connect.
-    Connecting,
-    /// Connect was accepted.
-    Connected,
-    /// Waiting for the reply to createStream with this transaction id.
-    Creating { transaction: u32, request: Request },
-    /// Waiting for the status of the publish or play with this transaction id.
-    Requested { transaction: u32, request: Request },
-    /// Media may be sent.
-    Publishing(String),
-    /// Media may come.
-    Playing(String),
-    /// The stream has ended, or was refused.
-    Over,
 }
 
 impl<S: PayloadSource> ClientSession<S> {
@@ -138,28 +102,21 @@ impl<S: PayloadSource> ClientSession<S> {
         max_message: u32,
         nonce: fn(&mut [u8]),
     ) -> ClientSession<S> {
-        let mut out = Vec::new();
-        let handshake = ClientHandshake::begin(nonce, options.has_digest, &mut out);
+        let has_digest = options.has_digest;
+        let mut conversation = Conversation::new(options);
+        let handshake = ClientHandshake::begin(nonce, has_digest, &mut conversation.out);
         ClientSession {
             handshake: Some(handshake),
-            options,
             reader: ChunkReader::new(source, BEFORE_PUBLISH),
-            writer: ChunkWriter::default(),
+            conversation,
             max_message,
-            phase: Phase::Handshake,
-            is_amf3: false,
-            has_checked_bandwidth: false,
-            transaction: 0,
-            message_stream_id: None,
             received: 0,
             acknowledged: 0,
             acknowledge_after: DEFAULT_ACKNOWLEDGE_AFTER,
             peer_acknowledged: None,
-            announced: (Codecs::default(), 0),
             aggregate: None,
             body: 0..0,
             quotas: Quotas::default(),
-            out,
         }
     }
 
@@ -191,11 +148,11 @@ impl<S: PayloadSource> ClientSession<S> {
                 return Ok(None);
             }
             let len = front.len();
-            let is_complete = handshake.handle(&mut front, &mut self.out)?;
+            let is_complete = handshake.handle(&mut front, &mut self.conversation.out)?;
             input.advance(len - front.len());
             if is_complete {
                 self.handshake = None;
-                self.connect();
+                self.conversation.connect();
             }
         }
         loop {
@@ -203,7 +160,7 @@ impl<S: PayloadSource> ClientSession<S> {
                 return Ok(Some(event));
             }
             // A server that asks more than it reads must not make answers pile up in memory.
-            if self.out.len() > MAX_OUTPUT && !input.is_empty() {
+            if self.conversation.out.len() > MAX_OUTPUT && !input.is_empty() {
                 return Ok(Some(ClientEvent::Output));
             }
             let Some(message) = self.reader.read(input)? else {
@@ -217,7 +174,7 @@ impl<S: PayloadSource> ClientSession<S> {
 
     /// Takes the bytes to be sent to the server, in whole messages.
     pub fn take_output(&mut self) -> Vec<u8> {
-        mem::take(&mut self.out)
+        mem::take(&mut self.conversation.out)
     }
 
     /// Returns the payload of the last [`ClientEvent::Media`] in one or more parts. Valid until the next
@@ -234,7 +191,7 @@ impl<S: PayloadSource> ClientSession<S> {
 
     /// The message stream, once the server has created it.
     pub fn message_stream_id(&self) -> Option<u32> {
-        self.message_stream_id
+        self.conversation.message_stream_id
     }
 
     /// Whether the handshake is complete.
@@ -244,10 +201,7 @@ impl<S: PayloadSource> ClientSession<S> {
 
     /// Whether the server has accepted connect, and the session isn't over.
     pub fn is_connected(&self) -> bool {
-        !matches!(
-            self.phase,
-            Phase::Handshake | Phase::Connecting | Phase::Over
-        )
+        self.conversation.is_connected()
     }
 
     /// The number of bytes that the server has acknowledged, modulo 2^32; `None` before the first
@@ -258,7 +212,35 @@ impl<S: PayloadSource> ClientSession<S> {
 
     /// The codecs and the `capsEx` that the server announced in its reply to connect.
     pub fn announced(&self) -> (Codecs, u32) {
-        self.announced
+        self.conversation.announced
+    }
+
+    /// Publishes a stream, after [`ClientEvent::Connected`]. The name is sent as it is, query included.
+    pub fn publish(&mut self, name: &str) {
+        self.conversation.begin(Request::Publish(name.to_owned()));
+    }
+
+    /// Plays a stream, after [`ClientEvent::Connected`].
+    pub fn play(&mut self, name: &str) {
+        self.conversation.begin(Request::Play(name.to_owned()));
+    }
+
+    /// Ends the publish or play, and deletes the message stream. The connection is closed after sending
+    /// this.
+    pub fn close(&mut self) {
+        self.conversation.close();
+    }
+
+    /// Appends an audio or video message of the stream that is published to `out`.
+    pub fn write_media(&self, medium: Medium, timestamp: u32, payload: &[u8], out: &mut Vec<u8>) {
+        let conversation = &self.conversation;
+        conversation.write_media(medium, timestamp, payload, out);
+    }
+
+    /// Appends a data message in AMF0 to `out`: the name of its handler as a string, then its values.
+    /// Metadata begins with `@setDataFrame` and `onMetaData`.
+    pub fn write_data(&self, timestamp: u32, body: &[u8], out: &mut Vec<u8>) {
+        self.conversation.write_data(timestamp, body, out);
     }
 
     /// Raises the limits for a stream that is played.
@@ -283,7 +265,7 @@ impl<S: PayloadSource> ClientSession<S> {
             self.acknowledged = self.received;
             // The number is modulo 2^32 on the wire.
             let control = Control::Acknowledgement(self.received as u32);
-            self.writer.write_control(&control, &mut self.out);
+            self.conversation.control(&control);
         }
     }
 }

@@ -108,7 +108,7 @@ fn a_player_without_messages_times_out_and_goes_on() {
     let place = server.rtmp_addresses()[0];
     assert_eq!(
         error.to_string(),
-        format!("{place} has sent no message for 0.01 s")
+        format!("{place} has sent no message for 10ms")
     );
     let mut publisher = client(&url).publish().unwrap();
     publisher.send(&frame(0, true, 100)).unwrap();

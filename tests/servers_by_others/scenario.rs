@@ -140,7 +140,7 @@ impl Place<'_> {
             true => finish(player),
             false => assert_eq!(
                 fail(player),
-                "brooklet: no message for 10 s, expected a live stream\n"
+                "brooklet: no message for 10s, expected a live stream\n"
             ),
         }
     }

@@ -1,13 +1,12 @@
 //! The server's commands: replies to those of the client, and statuses.
 
+use super::conversation::{Conversation, Phase, Request};
 use super::event::{ClientEvent, Refusal, RefusalKind};
-use super::{ClientSession, Phase, Request};
 use crate::rtmp::authmod::is_challenge;
 use crate::rtmp::chunk::chunk_stream_id;
-use crate::rtmp::chunk_reader::PayloadSource;
 use crate::rtmp::server_call::{Info, ServerCall};
 
-impl<S: PayloadSource> ClientSession<S> {
+impl Conversation {
     pub(super) fn handle_call(&mut self, call: ServerCall) -> Option<ClientEvent<'static>> {
         match &*call.name {
             "_result" | "_error" => self.handle_reply(call),

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::event::{ClientEvent, Media};
-use super::{ClientSession, DEFAULT_ACKNOWLEDGE_AFTER, Phase, WINDOW};
+use super::{ClientSession, DEFAULT_ACKNOWLEDGE_AFTER, WINDOW};
 use crate::rtmp::Error;
 use crate::rtmp::aggregate::Aggregate;
 use crate::rtmp::chunk_reader::{InPlace, Limits, Payload, PayloadSource, ReceivedMessage};
@@ -35,7 +35,11 @@ impl<S: PayloadSource> ClientSession<S> {
                 match call {
                     Ok(call) => {
                         self.quotas.note_readable();
-                        Ok(self.handle_call(call))
+                        let event = self.conversation.handle_call(call);
+                        if self.conversation.is_playing() {
+                            self.expect_media();
+                        }
+                        Ok(event)
                     }
                     Err(error) => self.quotas.take_unreadable(error).map(|()| None),
                 }
@@ -55,12 +59,8 @@ impl<S: PayloadSource> ClientSession<S> {
     /// Whether media on a message stream belong to the stream that is played. Some servers send media
     /// before the status of the play, and some on message stream 0: Node-Media-Server 4 and ffmpeg.
     fn is_played(&self, message_stream_id: u32) -> bool {
-        let is_playing = match &self.phase {
-            Phase::Playing(_) => true,
-            Phase::Requested { request, .. } => matches!(request, super::Request::Play(_)),
-            _ => false,
-        };
-        is_playing && [Some(0), self.message_stream_id].contains(&Some(message_stream_id))
+        let own = self.conversation.message_stream_id;
+        self.conversation.is_playing() && [Some(0), own].contains(&Some(message_stream_id))
     }
 
     fn played_message<'a>(
@@ -128,13 +128,16 @@ impl<S: PayloadSource> ClientSession<S> {
             }
             Control::SetPeerBandwidth { size, .. } if size > 0 && size != WINDOW => {
                 let window = Control::WindowAcknowledgementSize(size);
-                self.writer.write_control(&window, &mut self.out);
+                self.conversation.control(&window);
             }
             Control::User(UserControl::PingRequest(time)) => {
-                self.user_control(UserControl::PingResponse(time));
+                let response = UserControl::PingResponse(time);
+                self.conversation.user_control(response);
             }
-            Control::User(UserControl::StreamEof(id)) if Some(id) == self.message_stream_id => {
-                return Ok(self.end_play());
+            Control::User(UserControl::StreamEof(id))
+                if Some(id) == self.conversation.message_stream_id =>
+            {
+                return Ok(self.conversation.end_play());
             }
             _ => {}
         }

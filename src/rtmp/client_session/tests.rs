@@ -1,8 +1,8 @@
 //! A [`Pair`] is a client and a server session that talk to each other in memory; the test gives the
 //! server's verdicts. A [`Server`] sends the client whatever a test wants.
 
+use super::conversation::Phase;
 use super::*;
-use crate::medium::Medium;
 use crate::rtmp::amf0::Value;
 use crate::rtmp::chunk::{MessageHeader, chunk_stream_id};
 use crate::rtmp::chunk_reader::Heap;
@@ -91,7 +91,7 @@ impl Server {
     fn requested(ask: impl FnOnce(&mut ClientSession<Heap>)) -> Server {
         let mut server = Server::connected();
         ask(&mut server.session);
-        let transaction = server.session.transaction;
+        let transaction = server.session.conversation.transaction;
         let created = command::result(f64::from(transaction), Value::Null, Value::Number(1.0));
         assert_eq!(server.say(0, &created), Vec::<String>::new());
         assert_eq!(server.session.message_stream_id(), Some(1));

@@ -1,10 +1,10 @@
 //! The messages that a client sends.
 
-use super::{ClientSession, Phase, Request, WINDOW};
+use super::WINDOW;
+use super::conversation::{Conversation, Phase, Request};
 use crate::medium::Medium;
 use crate::rtmp::amf0::Value;
 use crate::rtmp::chunk::{MessageHeader, chunk_stream_id};
-use crate::rtmp::chunk_reader::PayloadSource;
 use crate::rtmp::command::{Command, object, text};
 use crate::rtmp::dialect::Dialect;
 use crate::rtmp::message::{Control, UserControl, type_id};
@@ -21,7 +21,7 @@ const CAPS_EX: f64 = 15.0;
 /// The capability for every codec (E2, "connect"): 4, can forward.
 const FORWARD: f64 = 4.0;
 
-impl<S: PayloadSource> ClientSession<S> {
+impl Conversation {
     /// Writes connect.
     pub(super) fn connect(&mut self) {
         let options = &self.options;
@@ -66,24 +66,13 @@ impl<S: PayloadSource> ClientSession<S> {
         self.call(command, chunk_stream_id::COMMAND, 0, Dialect::AMF0);
     }
 
-    /// Publishes a stream, after [`ClientEvent::Connected`](super::ClientEvent::Connected). The name is sent
-    /// as it is, query included.
-    pub fn publish(&mut self, name: &str) {
-        self.begin(Request::Publish(name.to_owned()));
-    }
-
-    /// Plays a stream, after [`ClientEvent::Connected`](super::ClientEvent::Connected).
-    pub fn play(&mut self, name: &str) {
-        self.begin(Request::Play(name.to_owned()));
-    }
-
-    fn begin(&mut self, request: Request) {
+    /// Makes a message stream for what the client wants, once connect is accepted.
+    pub(super) fn begin(&mut self, request: Request) {
         if self.phase != Phase::Connected {
             return;
         }
         self.writer.announce_chunk_size(&mut self.out);
-        let window = Control::WindowAcknowledgementSize(WINDOW);
-        self.writer.write_control(&window, &mut self.out);
+        self.control(&Control::WindowAcknowledgementSize(WINDOW));
         if let Request::Publish(name) = &request {
             // Some servers free a name that a lost connection still holds only when asked to.
             for command in ["releaseStream", "FCPublish"] {
@@ -112,7 +101,6 @@ impl<S: PayloadSource> ClientSession<S> {
                 buffer_ms: BUFFER_MS,
             };
             self.user_control(buffer);
-            self.expect_media();
         }
         self.phase = Phase::Requested {
             transaction,
@@ -120,9 +108,8 @@ impl<S: PayloadSource> ClientSession<S> {
         };
     }
 
-    /// Ends the publish or play, and deletes the message stream. The connection is closed after sending
-    /// this.
-    pub fn close(&mut self) {
+    /// Ends the publish or play, and deletes the message stream.
+    pub(super) fn close(&mut self) {
         let phase = std::mem::replace(&mut self.phase, Phase::Over);
         let Some(id) = self.message_stream_id.take() else {
             return;
@@ -135,8 +122,13 @@ impl<S: PayloadSource> ClientSession<S> {
         self.command("deleteStream", arguments, chunk_stream_id::COMMAND, 0);
     }
 
-    /// Appends an audio or video message of the stream that is published to `out`.
-    pub fn write_media(&self, medium: Medium, timestamp: u32, payload: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn write_media(
+        &self,
+        medium: Medium,
+        timestamp: u32,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) {
         let (chunk_stream_id, type_id) = match medium {
             Medium::Audio => (chunk_stream_id::AUDIO, type_id::AUDIO),
             Medium::Video => (chunk_stream_id::VIDEO, type_id::VIDEO),
@@ -144,9 +136,7 @@ impl<S: PayloadSource> ClientSession<S> {
         self.write_message(chunk_stream_id, type_id, timestamp, payload, out);
     }
 
-    /// Appends a data message in AMF0 to `out`: the name of its handler as a string, then its values.
-    /// Metadata begins with `@setDataFrame` and `onMetaData`.
-    pub fn write_data(&self, timestamp: u32, body: &[u8], out: &mut Vec<u8>) {
+    pub(super) fn write_data(&self, timestamp: u32, body: &[u8], out: &mut Vec<u8>) {
         self.write_message(chunk_stream_id::STATUS, type_id::DATA, timestamp, body, out);
     }
 
@@ -206,6 +196,6 @@ impl<S: PayloadSource> ClientSession<S> {
 
     pub(super) fn user_control(&mut self, event: UserControl) {
         let control = Control::User(event);
-        self.writer.write_control(&control, &mut self.out);
+        self.control(&control);
     }
 }

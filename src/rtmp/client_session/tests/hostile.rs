@@ -133,7 +133,7 @@ proptest! {
             let mut server = Server::requested(|session| session.play("door"));
             server.piece_len = piece_len;
             let lines = server.try_send(&bytes);
-            (lines, server.session.phase.clone(), server.session.message_stream_id())
+            (lines, server.session.conversation.phase.clone(), server.session.message_stream_id())
         });
         prop_assert_eq!(&outcomes[0], &outcomes[1]);
         prop_assert_eq!(&outcomes[0], &outcomes[2]);

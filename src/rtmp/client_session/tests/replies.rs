@@ -90,7 +90,10 @@ fn a_request_to_reconnect_leaves_the_session_as_it_is() {
     let lines = server.say(0, &command::call("onStatus", info));
     let expected = r#"Reconnect { url: Some("rtmp://b/live"), description: "bye" }"#;
     assert_eq!(lines, [expected]);
-    assert_eq!(server.session.phase, Phase::Publishing("door".into()));
+    assert_eq!(
+        server.session.conversation.phase,
+        Phase::Publishing("door".into())
+    );
 }
 
 #[test]
@@ -182,7 +185,7 @@ fn servers_may_accept_in_other_words() {
     assert_eq!(lines, ["Playing"]);
 
     let mut server = Server::requested(|session| session.publish("door"));
-    let transaction = f64::from(server.session.transaction);
+    let transaction = f64::from(server.session.conversation.transaction);
     let other = command::result(transaction - 1.0, Value::Null, Value::Null);
     assert_eq!(server.say(0, &other), Vec::<String>::new());
     let reply = command::result(transaction, Value::Null, Value::Null);
