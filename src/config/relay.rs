@@ -263,6 +263,7 @@ mod tests {
                 "rtmp:// or rtmps:// for a push",
             ),
             ("live/door=rtmp://h:0/a/secret", "the port"),
+            #[cfg(feature = "relay")]
             ("live/door=@/no/such/file", "/no/such/file: No such file"),
         ] {
             let error = parse_push(text).unwrap_err();
@@ -318,6 +319,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "relay")]
     fn a_target_may_be_in_a_file() {
         let file = std::env::temp_dir().join(format!("brooklet-target-{}", std::process::id()));
         std::fs::write(&file, "rtmp://h/a/secret\n").unwrap();

@@ -6,6 +6,7 @@ use super::*;
 use crate::rtmp::amf0::Value;
 use crate::rtmp::chunk::{MessageHeader, chunk_stream_id};
 use crate::rtmp::chunk_reader::Heap;
+use crate::rtmp::chunk_writer::ChunkWriter;
 use crate::rtmp::command::{self, Command, object, text};
 use crate::rtmp::dialect::Dialect;
 use crate::rtmp::flight_recorder::FlightRecorder;

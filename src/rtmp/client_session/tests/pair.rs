@@ -246,7 +246,7 @@ fn refusals_arrive_with_the_servers_words() {
         pair.client.publish("door");
         pair.talk();
         // Both the event of connect and that of publish end the session.
-        assert_eq!(pair.client.phase, Phase::Over);
+        assert_eq!(pair.client.conversation.phase, Phase::Over);
         let mut pair = Pair::new(options());
         pair.refusal = Some((code, words));
         let mut lines = pair.talk();
