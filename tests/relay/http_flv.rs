@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use brooklet::client::{Client, ClientErrorKind};
 use brooklet::config::parse_pull;
@@ -272,7 +271,7 @@ fn this_server_is_played_over_http() {
     let mut player = Client::new(&http).unwrap().play().unwrap();
     let mut videos = 0;
     while videos < 10 {
-        let message = player.recv(Duration::from_secs(20)).unwrap().unwrap();
+        let message = player.recv(SOON).unwrap().unwrap();
         videos += u32::from(message.medium() == Some(Medium::Video));
     }
 }
