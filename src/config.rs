@@ -38,6 +38,8 @@ mod access;
 mod host;
 mod network;
 mod record;
+mod relay;
+mod tls;
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -49,6 +51,8 @@ pub use host::parse_host_name;
 pub use network::Network;
 pub(crate) use network::{Shown, is_private, one_client};
 pub use record::{Record, RecordFormat, parse_recorded};
+pub use relay::{Pull, Push, parse_pull, parse_push};
+pub use tls::Tls;
 
 /// The port that RTMP clients use by default.
 pub const RTMP_PORT: u16 = 1935;
@@ -123,6 +127,12 @@ settings! {
         command_timeout: Duration = Duration::from_secs(15),
         /// What is recorded, and where.
         record: Record = Record::default(),
+        /// The streams that are pushed to other servers.
+        pushes: Vec<Push> = Vec::new(),
+        /// The streams that are pulled from other servers.
+        pulls: Vec<Pull> = Vec::new(),
+        /// Where the server listens for TLS, and its certificate.
+        tls: Tls = Tls::default(),
     }
 }
 

@@ -79,6 +79,8 @@
 pub mod allowance;
 #[doc(hidden)]
 pub mod calendar;
+#[cfg(feature = "relay")]
+pub mod client;
 pub mod config;
 #[doc(hidden)]
 pub mod http;
@@ -86,13 +88,21 @@ pub mod http;
 pub mod live;
 pub mod media;
 mod medium;
+mod net;
 #[cfg_attr(not(feature = "record"), path = "record/no_record.rs")]
 #[doc(hidden)]
 pub mod record;
+#[cfg_attr(not(feature = "relay"), path = "relay/no_relay.rs")]
+mod relay;
 pub mod rtmp;
 #[doc(hidden)]
 pub mod server;
+#[doc(hidden)]
+pub mod small_file;
 mod status;
+mod stream_message;
+#[doc(hidden)]
+pub mod url;
 
 pub use config::Config;
 pub use live::Millis;
@@ -103,12 +113,13 @@ pub use live::report::{Delivered, StreamReport, Totals, TrackReport, Viewers};
 pub use live::tracks::Tracks;
 pub use media::Medium;
 pub use record::report::{DiskReport, DiskState, RecordingReport, RecordingState};
+pub use relay::report::{RelayReport, RelayState};
 pub use rtmp::amf::Properties;
 pub use rtmp::amf0::Value;
 pub use rtmp::stream_key::StreamKey;
 pub use server::handler::{Client, Handler, Protocol, Refusal, StreamRequest};
 pub use server::{
     Attached, Detached, Server, ServerBuilder, StartError, StartErrorKind, StartRefused,
-    StreamMessage,
 };
 pub use status::{ConnectionReport, StreamStatus};
+pub use stream_message::StreamMessage;

@@ -85,6 +85,15 @@ fn random_bytes_after_a_handshake_end_only_the_connection() {
 }
 
 #[test]
+fn servers_that_say_anything_make_a_client_neither_panic_nor_grow() {
+    let mut random = Random(3);
+    for _ in 0..20_000 {
+        let len = random.below(120);
+        fuzz::client_session(&random.bytes(len));
+    }
+}
+
+#[test]
 fn random_bytes_instead_of_a_handshake_end_only_the_connection() {
     let mut random = Random(2);
     for _ in 0..1000 {
@@ -131,6 +140,46 @@ fn a_connection_that_ends_anywhere_leaves_no_block_behind() {
     }
 }
 
+/// Changes a few bytes of a file, or cuts it.
+fn damage(random: &mut Random, bytes: &mut Vec<u8>) {
+    for _ in 0..1 + random.below(3) {
+        let at = random.below(bytes.len());
+        match random.below(4) {
+            0 => bytes[at] ^= 1 << random.below(8),
+            1 => bytes[at] = [0x00, 0x01, 0x7F, 0x80, 0xFF][random.below(5)],
+            2 => bytes.truncate(at + 1),
+            _ => drop(bytes.drain(at..(at + 1 + random.below(16)).min(bytes.len()))),
+        }
+        if bytes.is_empty() {
+            break;
+        }
+    }
+}
+
+#[test]
+fn damaged_files_are_published_or_refused() {
+    let mut random = Random(6);
+    let read = |name: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/mp4");
+        fs::read(folder.join(name)).unwrap()
+    };
+    for name in ["tables.mp4", "fragments.mp4"] {
+        let file = read(name);
+        for _ in 0..1000 {
+            let mut bytes = file.clone();
+            damage(&mut random, &mut bytes);
+            fuzz::demux(&bytes);
+        }
+    }
+    // The first byte is for the cut.
+    let file = [&b"\x1F"[..], &read("expected.flv")].concat();
+    for _ in 0..1000 {
+        let mut bytes = file.clone();
+        damage(&mut random, &mut bytes);
+        fuzz::flv_reader(&bytes);
+    }
+}
+
 #[test]
 fn damaged_recordings_are_read_or_refused() {
     let mut random = Random(5);
@@ -138,18 +187,7 @@ fn damaged_recordings_are_read_or_refused() {
     fuzz::recorded(&file);
     for n in 0..20_000 {
         let mut bytes = file.clone();
-        for _ in 0..1 + random.below(3) {
-            let at = random.below(bytes.len());
-            match random.below(4) {
-                0 => bytes[at] ^= 1 << random.below(8),
-                1 => bytes[at] = [0x00, 0x01, 0x7F, 0x80, 0xFF][random.below(5)],
-                2 => bytes.truncate(at + 1),
-                _ => drop(bytes.drain(at..(at + 1 + random.below(16)).min(bytes.len()))),
-            }
-            if bytes.is_empty() {
-                break;
-            }
-        }
+        damage(&mut random, &mut bytes);
         fuzz::recorded(&bytes);
         if n % 10 == 0 {
             let mode = random.next() as u8;
@@ -169,6 +207,8 @@ fn known_crashers_no_longer_crash() {
             Some("amf0") => fuzz::amf0,
             Some("amf3") => fuzz::amf3,
             Some("metadata") => fuzz::metadata,
+            Some("demux") => fuzz::demux,
+            Some("flv_reader") => fuzz::flv_reader,
             Some("mp4") => fuzz::mp4,
             Some("recorded") => fuzz::recorded,
             Some("repair") => fuzz::repair,

@@ -2,7 +2,8 @@
 //! of a folder. Protocol code knows no socket, thread or clock.
 //!
 //! ```text
-//! program -> server -> status -> record -> live -> { rtmp, media, http }
+//! program -> server -> status -> { record, relay } -> live -> { rtmp, media, http }
+//! program, server -> client -> net
 //! ```
 
 #[path = "layering/circles.rs"]
@@ -18,28 +19,63 @@ use std::sync::LazyLock;
 use circles::circles;
 use paths::paths;
 
-/// What every layer may use: what it pays from for what it keeps, dates, and what a message is of.
-const EVERYWHERE: &[&str] = &["allowance", "calendar", "medium"];
+/// What every layer may use: what it pays from for what it keeps, dates, what a message is of, and the URLs
+/// of streams.
+const EVERYWHERE: &[&str] = &["allowance", "calendar", "medium", "url"];
 
 /// Each layer with the layers that it may use besides.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("allowance", &[]),
     ("calendar", &[]),
     ("medium", &[]),
+    ("url", &["rtmp"]),
+    ("small_file", &[]),
+    ("stream_message", &["media", "rtmp"]),
     ("media", &[]),
     ("rtmp", &[]),
     ("http", &["rtmp"]),
     ("live", &["rtmp", "media", "http"]),
-    ("config", &["rtmp", "live"]),
+    ("config", &["rtmp", "live", "small_file"]),
     ("record", &["rtmp", "media", "live"]),
-    ("status", &["rtmp", "media", "live", "config", "record"]),
+    ("net", &["live", "small_file"]),
+    (
+        "client",
+        &["rtmp", "media", "http", "live", "net", "stream_message"],
+    ),
+    ("relay", &["rtmp", "media", "live"]),
+    (
+        "status",
+        &["rtmp", "media", "live", "config", "record", "relay"],
+    ),
     (
         "server",
         &[
-            "rtmp", "media", "http", "live", "config", "record", "status",
+            "rtmp",
+            "media",
+            "http",
+            "live",
+            "config",
+            "record",
+            "relay",
+            "status",
+            "net",
+            "client",
+            "stream_message",
         ],
     ),
-    ("program", &["live", "config", "server"]),
+    (
+        "program",
+        &[
+            "live",
+            "config",
+            "server",
+            "client",
+            "media",
+            "rtmp",
+            "small_file",
+            "stream_message",
+        ],
+    ),
 ];
 
 /// Of RTMP, HTTP shares the names of streams and what every handshake needs.

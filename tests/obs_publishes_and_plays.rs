@@ -109,6 +109,45 @@ fn obs_stops_and_does_not_try_again_when_its_password_or_key_is_wrong() {
     }
 }
 
+#[test]
+#[cfg(feature = "tls")]
+#[ignore = "needs obs, Xvfb, openssl, root"]
+fn obs_publishes_inside_of_tls_to_a_server_that_it_trusts_and_to_no_other() {
+    use common::certificates::{Certificates, Secured};
+
+    let screen = Screen::start();
+    let (made, other) = (Certificates::new(), Certificates::new());
+    let secured = Secured::start(&made);
+    for (trusted, told) in [(&other, "/live failed: "), (&made, "= Streaming Start =")] {
+        let dir = TempDir::new();
+        // The folder in which it looks for roots, as this one process sees it.
+        let roots = dir.join("roots");
+        std::fs::create_dir(&roots).unwrap();
+        std::fs::copy(trusted.file("root.pem"), roots.join("root.pem")).unwrap();
+        let mut command = Command::new("unshare");
+        let line = "mount --bind \"$0\" /etc/ssl/certs && exec obs \"$@\"";
+        command.args(["-m", "sh", "-c", line]).arg(&roots);
+        let service = format!(
+            r#"{{"type": "rtmp_custom", "settings":
+                {{"server": "rtmps://localhost:{}/live", "key": "cam"}}}}"#,
+            secured.rtmps
+        );
+        let mut obs = Obs::start_by(command, &dir, &screen, NOTHING, &service);
+        wait_until(told, PATIENCE, || obs.says(told));
+        if std::ptr::eq(trusted, &made) {
+            let words = "live/cam: H.264 320x180 15 fps, AAC";
+            secured.server.wait_for_log(words, 1);
+        }
+        obs.program.stop();
+    }
+    let log = secured.server.log();
+    assert_eq!(log.matches("publishing from").count(), 1, "{log}");
+    assert!(
+        log.contains("TLS: the peer doesn't trust the certificate"),
+        "{log}"
+    );
+}
+
 const USER: [&str; 2] = ["--publish-user", "bob:pub-pw"];
 const KEY: [&str; 2] = ["--publish-key", "pub-key"];
 
@@ -204,8 +243,18 @@ struct Obs {
 
 impl Obs {
     fn start(dir: &TempDir, screen: &Screen, scenes: &str, service: &str) -> Obs {
+        Obs::start_by(Command::new("obs"), dir, screen, scenes, service)
+    }
+
+    /// Starts OBS with a command to which its arguments are added.
+    fn start_by(
+        mut command: Command,
+        dir: &TempDir,
+        screen: &Screen,
+        scenes: &str,
+        service: &str,
+    ) -> Obs {
         configure(&dir.join("obs-studio"), scenes, service);
-        let mut command = Command::new("obs");
         command.args(["--startstreaming", "--multi", "--disable-updater"]);
         command
             .env("HOME", dir.path())

@@ -96,7 +96,7 @@ impl Drop for Server {
     }
 }
 
-fn free_addresses() -> std::io::Result<[SocketAddr; 2]> {
+pub(crate) fn free_addresses() -> std::io::Result<[SocketAddr; 2]> {
     let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     // Both at once, so that they differ.
     let (first, second) = (listen()?, listen()?);

@@ -103,7 +103,7 @@ pub(crate) struct Publisher {
 }
 
 impl Publisher {
-    fn connect(address: SocketAddr, stream: u32, streams: u32) -> Result<Self, String> {
+    pub(crate) fn connect(address: SocketAddr, stream: u32, streams: u32) -> Result<Self, String> {
         let failed = |error| format!("publisher {stream}: {error}");
         let mut client = Client::connect(address).map_err(failed)?;
         client.publish(&stream_name(stream)).map_err(failed)?;
@@ -155,7 +155,7 @@ impl Publisher {
         if audio.1 < video.1 { audio } else { video }
     }
 
-    fn send(&mut self, track: Track) -> Result<(), String> {
+    pub(crate) fn send(&mut self, track: Track) -> Result<(), String> {
         let sequence = self.counts[track as usize];
         self.counts[track as usize] += 1;
         let stamp = Stamp {

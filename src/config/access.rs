@@ -5,6 +5,7 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 
 use super::network::Network;
+use crate::rtmp::printable::Printable;
 use crate::rtmp::stream_key::StreamKey;
 
 /// The possible lengths of a key, in bytes. Shorter keys can be guessed; longer ones don't fit into a
@@ -172,13 +173,21 @@ impl Scope {
     }
 }
 
+impl Scope {
+    /// The scope as it is parsed.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Scope::All => "*".to_owned(),
+            Scope::Under(app) => [app, "*"].concat(),
+            Scope::Stream(key) => key.as_str().to_owned(),
+        }
+    }
+}
+
+/// Formats the scope for logs; see `Printable`.
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Scope::All => f.write_str("*"),
-            Scope::Under(app) => write!(f, "{app}*"),
-            Scope::Stream(key) => f.write_str(key.as_str()),
-        }
+        Printable(&self.text()).fmt(f)
     }
 }
 

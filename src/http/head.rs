@@ -103,6 +103,15 @@ pub enum Method {
     Other,
 }
 
+/// The longest body of a request, in bytes.
+pub const MAX_BODY_LEN: usize = 4096;
+
+/// The paths to which a request with a body may be posted.
+const BODIES: &[&str] = &["/api/v1/pushes", "/api/v1/pulls"];
+
+/// What requests begin with that may have a body.
+pub const WITH_BODY: &[u8] = b"POST /api/v1/pu";
+
 /// The value of a header that may occur only once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Field<'a> {
@@ -169,9 +178,10 @@ impl<'a> Head<'a> {
             query: None,
             host: "",
         };
-        head.check_body()?;
         head.set_host()?;
         head.set_target(request.path.unwrap_or_default())?;
+        // Last, since the path decides whether there may be a body.
+        head.check_body()?;
         Ok(head)
     }
 
@@ -299,7 +309,18 @@ impl<'a> Head<'a> {
         self.values(name).count()
     }
 
-    /// Refuses requests with a body (RFC 9112, section 6).
+    /// The length of the body in bytes: 0 for nearly all requests.
+    pub fn body_len(&self) -> usize {
+        let length = self.header("content-length").unwrap_or_default();
+        length.parse().unwrap_or(0)
+    }
+
+    /// Whether the request may have a body.
+    fn may_have_body(&self) -> bool {
+        self.method == Method::Post && BODIES.contains(&self.path)
+    }
+
+    /// Refuses requests with a body (RFC 9112, section 6), except short ones where one is expected.
     fn check_body(&self) -> Result<(), Rejected> {
         let lengths = self.count("content-length");
         match (self.count("transfer-encoding"), lengths) {
@@ -315,6 +336,12 @@ impl<'a> Head<'a> {
         let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
         if lengths > 1 || !is_number {
             return Err(malformed("a Content-Length that isn't one number"));
+        }
+        if self.may_have_body() {
+            let is_short = length.len() <= 4 && self.body_len() <= MAX_BODY_LEN;
+            let why = "a body of more than 4096 bytes";
+            let too_long = Rejected::new(Status::ContentTooLarge, why);
+            return is_short.then_some(()).ok_or(too_long);
         }
         // A body of zero bytes is allowed: it can't hide another request.
         if length.bytes().any(|byte| byte != b'0') {

@@ -12,6 +12,8 @@
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used))]
 
+#[cfg(feature = "relay")]
+pub(crate) mod answer;
 pub mod conditions;
 pub mod date;
 pub mod forwarded;

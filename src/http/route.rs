@@ -10,6 +10,7 @@
 //! /recordings/live/door.mp4?from=...  .m3u8      its recordings from a time on, as one file or playlist
 //! /api/v1/streams  /metrics  /healthz  /stat     the server's state
 //! /api/v1/recordings                             the list of recordings
+//! /api/v1/pushes  /api/v1/pulls  /api/v1/pulls/3 what is exchanged with other servers
 //! /api/v1/streams/live/door/recording            begins or ends the recording of a stream
 //! /page/app.js  /live/page/app.js                the files of the page
 //! ```
@@ -61,6 +62,14 @@ pub enum Route {
     RecordedPlaylist(StreamKey),
     /// The recording of a stream, to begin or end it.
     Recording(StreamKey),
+    /// The pushes to other servers, as JSON; to add one.
+    Pushes,
+    /// One push, by its number, to end it.
+    Push(u64),
+    /// The pulls from other servers, as JSON; to add one.
+    Pulls,
+    /// One pull, by its number, to end it.
+    Pull(u64),
     /// Metrics for Prometheus.
     Metrics,
     /// The streams, in the format of nginx-rtmp.
@@ -158,6 +167,8 @@ impl Route {
             "api/v1/streams" => return Ok(Route::Streams),
             "api/v1/connections" => return Ok(Route::Connections),
             "api/v1/recordings" => return Ok(Route::Recordings),
+            "api/v1/pushes" => return Ok(Route::Pushes),
+            "api/v1/pulls" => return Ok(Route::Pulls),
             "metrics" => return Ok(Route::Metrics),
             "stat" => return Ok(Route::Stat),
             "healthz" => return Ok(Route::Health),
@@ -185,8 +196,14 @@ impl Route {
             if let Some(stream) = stream.and_then(|path| path.strip_suffix("/recording")) {
                 return Ok(Route::Recording(key(stream)?));
             }
-            let id = rest.strip_prefix("connections/").and_then(number);
-            return id.map(Route::Connection).ok_or(NOT_FOUND);
+            let (list, id) = rest.split_once('/').ok_or(NOT_FOUND)?;
+            let id = number(id).ok_or(NOT_FOUND)?;
+            return match list {
+                "connections" => Ok(Route::Connection(id)),
+                "pushes" => Ok(Route::Push(id)),
+                "pulls" => Ok(Route::Pull(id)),
+                _ => Err(NOT_FOUND),
+            };
         }
         if let Some((stream, last)) = path.rsplit_once('/') {
             if let Some(route) = below_a_stream(stream, last) {

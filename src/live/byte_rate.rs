@@ -10,7 +10,7 @@ const BUCKETS: usize = RATE_SECONDS as usize + 1;
 
 /// See the module's documentation.
 #[derive(Default)]
-pub(super) struct ByteRate {
+pub(crate) struct ByteRate {
     /// The number of bytes in each second, as a ring buffer.
     buckets: [u32; BUCKETS],
     /// The newest second that has a bucket.
@@ -24,7 +24,7 @@ fn second(now: Millis) -> u32 {
 
 impl ByteRate {
     /// Counts bytes. Returns whether they are the first in their second.
-    pub(super) fn add(&mut self, bytes: u64, now: Millis) -> bool {
+    pub(crate) fn add(&mut self, bytes: u64, now: Millis) -> bool {
         let second = second(now);
         let is_new = second > self.newest;
         for skipped in (self.newest + 1..=second).take(BUCKETS) {
@@ -37,7 +37,7 @@ impl ByteRate {
     }
 
     /// Bits per second over the last whole seconds, or over the whole `age` while that is shorter.
-    pub(super) fn bits_per_second(&self, age: Millis, now: Millis) -> u64 {
+    pub(crate) fn bits_per_second(&self, age: Millis, now: Millis) -> u64 {
         let second = second(now);
         let from = second.saturating_sub(RATE_SECONDS as u32);
         let (to, ms) = if age < RATE_SECONDS * 1000 {

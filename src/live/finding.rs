@@ -293,6 +293,13 @@ impl fmt::Display for Finding {
                     repair.total
                 )
             }
+            Finding::NetworkGaps { count: 1, longest } => write!(
+                f,
+                "once nothing came for {} s, and then all of it at once: the sender's network holds \
+                 it up. Lower the bit rate, or improve the connection (cable instead of Wi-Fi, a \
+                 better signal)",
+                Tenths(longest.into())
+            ),
             Finding::NetworkGaps { count, longest } => write!(
                 f,
                 "{count} times nothing came for more than 1 s (at most {} s), and then all of it at \

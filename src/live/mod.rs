@@ -20,7 +20,7 @@
 //! 7. The table's lock and a stream's lock are never held together.
 
 pub mod arena;
-mod byte_rate;
+pub(crate) mod byte_rate;
 pub mod capabilities;
 pub mod cut;
 pub mod finding;

@@ -178,6 +178,7 @@ impl Stream {
     pub fn close(&self, now: Millis) {
         let mut state = lock(&self.state);
         state.end(Over::ShuttingDown, now);
+        state.stop_draining(now);
         self.changed.notify();
         self.grown.notify();
     }
@@ -262,6 +263,12 @@ impl Stream {
         subscriber.or_else(|| state.hls.viewer_after(id, now))
     }
 
+    /// The age of the oldest message that a subscriber hasn't got yet, in ms.
+    pub fn lag_of(&self, subscriber: u64, now: Millis) -> Millis {
+        let state = lock(&self.state);
+        state.audience.lag_of(subscriber, &state.log, now)
+    }
+
     /// Notes what is wrong with the recording of the stream, for its list of findings; `None` if it is
     /// fine, or has ended. Returns whether the trouble is of another kind than before, so that the
     /// recorder has to log it.
@@ -338,8 +345,14 @@ impl StreamState {
         // This comes first, so that no viewer joins any more.
         self.life.close();
         self.hls.cut_off();
-        self.audience.queue_last_words(over);
         // Messages that slow subscribers haven't got yet stay in the log until they have left.
+        self.audience.drain(over);
+        self.pump(now);
+    }
+
+    /// Tells subscribers that haven't got everything before the end that it is over.
+    fn stop_draining(&mut self, now: Millis) {
+        self.audience.stop_draining();
         self.pump(now);
     }
 }

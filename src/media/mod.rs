@@ -39,6 +39,7 @@ pub mod decimal;
 pub mod error;
 pub mod flac;
 pub mod flv;
+pub mod flv_reader;
 pub mod hevc;
 pub mod mp3;
 pub mod mp4;

@@ -1,7 +1,7 @@
 // The page: what is live; or one player, at APP/NAME below.
 
 import { TEXTS, aKey, ask, query, root, rtmp, streams } from './player.js';
-import { add, addField, addUrls, copy, open, pathOf, plural, put, shortly, showRecording, toRecordings, withKey } from './parts.js';
+import { add, addField, addUrls, begun, copy, open, pathOf, plural, put, rate, showRecording, showRelays, toRecordings, withKey } from './parts.js';
 
 const [main, state, kept, locked, publish] = ['main', 'header p', '#kept', 'section', '#publish'].map(s => document.querySelector(s));
 const cards = new Map(); // by name
@@ -10,10 +10,10 @@ let polls = 0;
 
 function makeCard(name) {
   const element = copy('card');
-  const [screen, title, facts, recording, findings, others] = element.children;
+  const [screen, title, facts, recording, findings, relays, others] = element.children;
   const button = screen.children[0];
-  const card = { element, isPlaying: false };
-  let since, begun, pictured;
+  const card = { element, relays, isPlaying: false };
+  let pictured;
 
   main.append(element);
   add(title, 'a', name).href = pathOf(name) + withKey;
@@ -28,10 +28,7 @@ function makeCard(name) {
   };
 
   card.update = (stream, list) => {
-    // By this machine's clock: the server may have none.
-    if (since !== stream.since) begun = shortly(Date.now() - stream.uptime_s * 1000);
-    since = stream.since;
-    put(facts, describe(stream, begun));
+    put(facts, describe(stream, begun(card, stream)));
     showRecording(recording, name, list, recorded);
     put(findings, stream.findings.map(f => f.text).join('\n'));
     if (!stream.is_live || !stream.video || card.isPlaying || document.hidden || Date.now() - pictured < 2e4) return;
@@ -48,12 +45,12 @@ function makeCard(name) {
   return card;
 }
 
-function describe({ is_live, video: v, audio: a, kbit_s_in: rate, viewers }, begun) {
+function describe({ is_live, video: v, audio: a, kbit_s_in: kbit, viewers }, since) {
   const facts = is_live ? [] : ['waiting for its publisher'];
   if (v) facts.push(v.codec + (v.width ? ` ${v.width}×${v.height}` : '') + (v.frame_rate ? ` ${v.frame_rate} fps` : ''));
   if (a) facts.push(`${a.codec} ${a.sample_rate / 1000} kHz ${['', 'mono', 'stereo'][a.channels] || plural(a.channels, 'channel')}`);
-  if (rate) facts.push(rate < 1000 ? `${rate} kbit/s` : `${(rate / 1000).toFixed(1)} Mbit/s`);
-  return [...facts, plural(viewers, 'viewer'), `since ${begun}`].join(' · ');
+  if (kbit) facts.push(rate(kbit));
+  return [...facts, plural(viewers, 'viewer'), `since ${since}`].join(' · ');
 }
 
 function show(list) {
@@ -71,6 +68,7 @@ function show(list) {
     card.element.remove();
     cards.delete(name);
   }
+  showRelays(list, cards);
   locked.hidden = !isLocked;
   put(locked.children[0], `There are streams that want ${aKey}.`);
   if (publish.hidden) {

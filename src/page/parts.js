@@ -1,6 +1,6 @@
 // What the page is made of. Names and texts come from strangers: they enter the document as text only.
 
-import { encode, inQuery, keys, play, query, root, rtmp, start } from './player.js';
+import { TEXTS, encode, inQuery, keys, play, query, root, rtmp, start } from './player.js';
 
 /** A clone would belong to a document where WebKit plays nothing. */
 export const copy = id => document.importNode(document.getElementById(id).content.children[0], true);
@@ -10,6 +10,13 @@ const quote = text => (/^[\p{L}\p{N}.:/?=%@+,_~\[\]-]*$/u.test(text) ? text : `'
 export const withKey = inQuery(keys);
 export const format = (time, options) => new Date(time).toLocaleString([], options);
 export const shortly = time => format(time, { dateStyle: 'short', timeStyle: 'short' });
+/** By this machine's clock: the server may have none. */
+export function begun(kept, { since, uptime_s: age }) {
+  if (kept.since !== since) Object.assign(kept, { since, begun: shortly(Date.now() - age * 1000) });
+  return kept.begun;
+}
+const size = bytes => (bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
+export const rate = kbit => (kbit < 1000 ? `${kbit} kbit/s` : `${(kbit / 1000).toFixed(1)} Mbit/s`);
 export const plural = (count, word) => `${count} ${word}${count === 1 ? '' : 's'}`;
 
 export function add(parent, tag, text) {
@@ -31,13 +38,58 @@ export function showRecording(element, name, { streams, disk }, recorded) {
   let words = isFine ? state && `Recording${runs ? '' : `: ${state}`}` : `Not recording: the disk is ${disk.state.replace('disk ', '')}`;
   const from = isFine ? since : disk.since;
   if (from) words += ` since ${shortly(from)}`;
-  if (runs) words += ` · ${bytes < 1e9 ? (bytes / 1e6).toFixed(1) + ' MB' : (bytes / 1e9).toFixed(1) + ' GB'} today${gaps ? ` · ${plural(gaps, 'gap')}` : ''}`;
+  if (runs) words += ` · ${size(bytes)} today${gaps ? ` · ${plural(gaps, 'gap')}` : ''}`;
   if (state === 'behind') words += ` · ${behind} s behind`;
   put(text, words || '');
   element.className = runs ? 'runs' : '';
   if (!link) return;
   link.href = toRecordings(name);
   link.hidden = !recording && !recorded.includes(name);
+}
+
+let relays = new Map(); // rows, by path and stream
+
+async function change(method, path, said, done, body) {
+  const answer = await fetch(`${root}api/v1/${path}${query}`, { method, body }).catch(() => 0);
+  put(said, answer ? await answer.text() : TEXTS.silent);
+  if (answer.ok) done(put(said, ''));
+}
+
+/** Shows pushes and pulls to those who may see them. */
+export function showRelays(list, cards) {
+  const form = document.querySelector('#relays');
+  const [rest, label, said] = form.children;
+  const old = relays;
+  relays = new Map();
+  form.hidden = !list.pushes;
+  form.onsubmit = () => {
+    change('POST', 'pushes', said, () => form.reset(), label.children[1].value);
+    return false;
+  };
+  const show = (path, way, relay) => {
+    const { stream, state, skips, next_try_s: next } = relay;
+    const key = `${path} ${stream}`;
+    const row = old.get(key) || copy('relay');
+    const [first, why] = row.children;
+    const [facts, end] = first.children;
+    const card = cards.get(stream);
+    const parent = card ? card.relays : rest;
+    const words = [card ? way : `${stream}: ${way}`, `${state} since ${begun(row, relay)}`, size(relay.bytes)];
+    relays.set(key, row);
+    old.delete(key);
+    // Moved, it would lose the focus.
+    if (row.parentNode !== parent) parent.append(row);
+    if (state === 'live') words.push(rate(Math.round(relay.bits_per_second / 1000)));
+    if (skips) words.push(plural(skips, 'skip'));
+    put(facts, words.join(' · '));
+    put(why, (relay.why || '') + (next ? ` · next attempt in ${Math.ceil(next)} s` : ''));
+    why.className = state === 'waiting' ? 'soft' : 'findings';
+    end.ariaLabel = `End: ${stream}: ${way}`;
+    end.onclick = () => confirm(end.ariaLabel) && change('DELETE', path, why, () => row.remove());
+  };
+  for (const r of list.pushes || []) show(`pushes/${r.id}`, `Push to ${r.target}`, r);
+  for (const r of list.pulls || []) show(`pulls/${r.id}`, `Pull from ${r.target}`, r);
+  for (const row of old.values()) row.remove();
 }
 
 /** What doesn't change keeps its selection, and screen readers still. */

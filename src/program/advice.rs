@@ -35,6 +35,11 @@ fn advice(protocol: Protocol, address: SocketAddr, kind: ErrorKind) -> Option<St
     Some(match kind {
         ErrorKind::AddrInUse => {
             let next = address.port().checked_add(1).unwrap_or(usual_port + 1);
+            // A port alone listens on all addresses, which not everybody wants.
+            let next = match address.ip().is_unspecified() {
+                true => next.to_string(),
+                false => SocketAddr::new(address.ip(), next).to_string(),
+            };
             format!(
                 "the address is in use, by another program or another option. Try {option} \
                  {next}{or_off}"
@@ -73,11 +78,14 @@ mod tests {
         for (config, advice) in [
             (
                 Config::default().rtmp(vec![address]).http(Vec::new()),
-                format!("Try --rtmp {}", next.unwrap_or(1936)),
+                format!("Try --rtmp 127.0.0.1:{}", next.unwrap_or(1936)),
             ),
             (
                 Config::default().rtmp(vec![free]).http(vec![address]),
-                format!("Try --http {}, or --http off", next.unwrap_or(8081)),
+                format!(
+                    "Try --http 127.0.0.1:{}, or --http off",
+                    next.unwrap_or(8081)
+                ),
             ),
         ] {
             let text = explain(&Server::start(config).err().unwrap());

@@ -9,6 +9,11 @@ mod nearest;
 mod opt;
 #[cfg(feature = "record")]
 mod record;
+#[cfg(feature = "relay")]
+mod relay;
+#[cfg(feature = "relay")]
+mod remote;
+mod tls;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -22,6 +27,11 @@ use nearest::nearest;
 use opt::{Kind, Opt, PREFIX, variable_name};
 #[cfg(feature = "record")]
 use record::RECORD;
+#[cfg(feature = "relay")]
+use relay::RELAY;
+#[cfg(feature = "relay")]
+pub(crate) use remote::Command;
+use tls::TLS;
 
 /// The parsed command line.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +40,9 @@ use record::RECORD;
 pub(crate) enum Request {
     /// The server runs with these settings.
     Serve(Settings),
+    /// A command that speaks to another server runs.
+    #[cfg(feature = "relay")]
+    Run(Command),
     /// The program prints this text and ends.
     Print(String),
 }
@@ -231,9 +244,18 @@ const OPTIONS: &[Opt] = &[
 #[cfg(not(feature = "record"))]
 const RECORD: &[Opt] = &[];
 
+/// A build that neither pushes nor pulls has no options for that.
+#[cfg(not(feature = "relay"))]
+const RELAY: &[Opt] = &[];
+
 /// All options, in the order of the help text.
 fn options() -> impl Iterator<Item = &'static Opt> {
-    OPTIONS.iter().chain(RECORD).chain(LISTS)
+    OPTIONS
+        .iter()
+        .chain(TLS)
+        .chain(RECORD)
+        .chain(RELAY)
+        .chain(LISTS)
 }
 
 /// The value of `--max-lag` until it is given. It isn't a valid argument.
@@ -245,6 +267,17 @@ pub(crate) fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Request, String> {
+    let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(name) = command(&arguments) {
+        arguments.remove(0);
+        #[cfg(feature = "relay")]
+        if let Some(request) = remote::parse(&name, arguments.clone()) {
+            return request;
+        }
+        if name != "serve" {
+            return Err(unknown_command(&name));
+        }
+    }
     let mut settings = Settings::default();
     settings.config.max_lag = NOT_GIVEN;
     // Errors in variables are reported last: --help has to work even if a variable is wrong.
@@ -281,10 +314,7 @@ pub(crate) fn parse(
                 return Err(unknown_short(letter, &rest.to_string_lossy()));
             }
             Arg::Value(value) => {
-                let value = value.to_string_lossy();
-                return Err(format!(
-                    "unexpected argument {value:?}. Options start with --; try --help"
-                ));
+                return Err(unexpected(&value.to_string_lossy()));
             }
         }
     }
@@ -293,6 +323,29 @@ pub(crate) fn parse(
     #[cfg(feature = "record")]
     record::settle(&settings.config.record)?;
     Ok(Request::Serve(settings))
+}
+
+/// The command, which comes before all options.
+fn command(arguments: &[OsString]) -> Option<String> {
+    let first = arguments.first()?.to_str()?;
+    (!first.starts_with('-')).then(|| first.to_owned())
+}
+
+#[cfg(feature = "relay")]
+use remote::unknown as unknown_command;
+
+#[cfg(not(feature = "relay"))]
+use unexpected as unknown_command;
+
+fn unexpected(argument: &str) -> String {
+    let shown = word(argument);
+    format!("unexpected argument {shown:?}. Options start with --; try --help")
+}
+
+/// An argument as it may be repeated: if it is short, and all letters. Others may be a key, or a URL with one.
+fn word(argument: &str) -> &str {
+    let is_word = argument.len() <= 20 && argument.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if is_word { argument } else { "..." }
 }
 
 /// Refuses a `--max-lag` for which the history is too short. The default depends on the history.
@@ -368,12 +421,12 @@ fn value_of(parser: &mut lexopt::Parser, option: &Opt) -> Result<String, String>
 fn help() -> String {
     let mut text = String::from(if cfg!(feature = "http") {
         "brooklet: a small RTMP live-streaming server\n\n\
-         Usage: brooklet [OPTIONS]\n\n\
+         Usage: brooklet [serve] [OPTIONS]\n\n\
          Without options it listens on ports 1935 (RTMP) and 8080 (HTTP) of every\n\
          address, and prints what to enter in OBS, ffmpeg, browser and VLC.\n\nOptions:\n"
     } else {
         "brooklet: a small RTMP live-streaming server, built without HTTP\n\n\
-         Usage: brooklet [OPTIONS]\n\n\
+         Usage: brooklet [serve] [OPTIONS]\n\n\
          Without options it listens on port 1935 of every address, and prints what to\n\
          enter in OBS, ffmpeg and VLC.\n\nOptions:\n"
     });
@@ -384,6 +437,11 @@ fn help() -> String {
     }
     push_help(&mut text, "-h, --help", "print this", None);
     push_help(&mut text, "-V, --version", "print the version", None);
+    #[cfg(feature = "relay")]
+    text.push_str(
+        "\nOther commands: publish, play and probe speak to other servers; see\n\
+         brooklet COMMAND --help.\n",
+    );
     text.push_str("\nEach option can also be an environment variable: BROOKLET_MAX_LAG=1s.\n");
     text
 }

@@ -18,16 +18,23 @@ const APP: &str = "live";
 const NAME: &str = "cam";
 
 /// Returns the page to open, and the text to paste into OBS, ffmpeg and VLC, for each address at which
-/// the server can be reached. The server listens on `rtmp` and `http`, and records on `disk`.
+/// the server can be reached. The server listens on `rtmp` and `http`, and inside of TLS on two more lists
+/// of addresses; it records on `disk`.
 pub(crate) fn text(
     config: &Config,
     rtmp: &[SocketAddr],
     http: &[SocketAddr],
+    [rtmps, https]: [&[SocketAddr]; 2],
     disk: Option<&DiskReport>,
 ) -> String {
     let mut text = format!("brooklet {}\n", env!("CARGO_PKG_VERSION"));
     let _ = writeln!(text, "{}\n", memory_text(config));
-    for (protocol, listening) in [("RTMP", rtmp), ("HTTP", http)] {
+    for (protocol, listening) in [
+        ("RTMP", rtmp),
+        ("HTTP", http),
+        ("RTMP inside of TLS", rtmps),
+        ("HTTP inside of TLS", https),
+    ] {
         for address in listening {
             let _ = writeln!(text, "listening for {protocol} on {address}");
         }
@@ -59,8 +66,28 @@ pub(crate) fn text(
     for (ip, port) in pages {
         push_page(&mut text, &config.play, ip, port);
     }
+    push_tls(&mut text, config, rtmps, https);
     text.push('\n');
     text
+}
+
+/// Says how to use TLS. The URLs need a name that the certificate is for, which isn't known here.
+fn push_tls(text: &mut String, config: &Config, rtmps: &[SocketAddr], https: &[SocketAddr]) {
+    let (app, name) = example(config);
+    if let Some(address) = https.first() {
+        let port = address.port();
+        let _ = write!(text, "\n  with TLS              https://NAME:{port}/");
+    }
+    if let Some(address) = rtmps.first() {
+        let port = address.port();
+        let _ = write!(
+            text,
+            "\n  with TLS              rtmps://NAME:{port}/{app}/{name}"
+        );
+    }
+    if !rtmps.is_empty() || !https.is_empty() {
+        text.push_str("   (NAME: one that the certificate is for)\n");
+    }
 }
 
 fn reachable_at(listening: &[SocketAddr]) -> Vec<(IpAddr, u16)> {
@@ -212,9 +239,11 @@ fn space_text(disk: Option<&DiskReport>) -> String {
 mod tests {
     use super::*;
 
+    const NO_TLS: [&[SocketAddr]; 2] = [&[], &[]];
+
     /// The text of a server that records nothing.
     fn text(config: &Config, rtmp: &[SocketAddr], http: &[SocketAddr]) -> String {
-        super::text(config, rtmp, http, None)
+        super::text(config, rtmp, http, NO_TLS, None)
     }
 
     #[test]
@@ -223,7 +252,7 @@ mod tests {
         let recording = |record: Record, disk: Option<DiskReport>| {
             let record = record.dir(Some("/mnt/card".into()));
             let config = Config::default().record(record);
-            let text = super::text(&config, &[], &[], disk.as_ref());
+            let text = super::text(&config, &[], &[], NO_TLS, disk.as_ref());
             let line = text.lines().find(|line| line.starts_with("recording: "));
             line.unwrap().to_owned()
         };

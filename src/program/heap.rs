@@ -1,4 +1,4 @@
-//! Settings of the C library's allocator, so that it keeps no freed memory.
+//! Settings of the C library's allocator, so that it keeps no freed memory; and arguments that hide secrets.
 //!
 //! glibc is optimized for programs that allocate a lot on many processors: eight heaps per processor
 //! (two on 32 bits), a cache of freed memory per thread, and up to 40 MB of stacks of threads that have
@@ -32,6 +32,8 @@ use std::os::unix::ffi::OsStringExt;
 
 use nix::unistd::execve;
 
+use super::arguments;
+
 /// One heap with one lock, which connections take when they begin, end or send a command, but never for
 /// media. No caches per thread, and no stacks of ended threads. Large allocations are separate mappings,
 /// which are returned to the system when freed (otherwise glibc raises the threshold up to 32 MB, and
@@ -47,8 +49,8 @@ const TUNABLES: &str = "GLIBC_TUNABLES";
 /// have the prefix of the options, since unknown variables with that prefix are refused.
 const DONE: &str = "HEAP_OF_BROOKLET_IS_SETTLED";
 
-/// Executes the program once more with the settings, unless that has been done. Continues without them
-/// if it isn't possible (QEMU without binfmt, no /proc).
+/// Executes the program once more with the settings, and without secrets in its arguments, unless that has
+/// been done. Continues without them if it isn't possible (QEMU without binfmt, no /proc).
 pub(crate) fn settle() {
     if env::var_os(DONE).is_none() {
         let _ = start_again();
@@ -59,12 +61,26 @@ pub(crate) fn settle() {
 /// 24 KB to the program.
 fn start_again() -> Option<()> {
     let program = text(env::current_exe().ok()?.into_os_string())?;
-    let arguments: Vec<_> = env::args_os().filter_map(text).collect();
+    let mut given: Vec<_> = env::args_os().collect();
+    let secret = arguments::joined(given.get(1..).unwrap_or_default());
+    // musl has a single heap, and returns memory to the system by itself.
+    if cfg!(not(target_env = "gnu")) && secret.is_none() {
+        return None;
+    }
+    if secret.is_some() {
+        given = arguments::shown(&given);
+    }
+    let given: Vec<_> = given.into_iter().filter_map(text).collect();
     // The user's own settings come last, because the later of two wins.
     let mut settings = OsString::from(SETTINGS);
     let mut environment = vec![text(OsString::from(DONE.to_owned() + "=1"))?];
+    if let Some(secret) = secret {
+        environment.extend(variable(arguments::VARIABLE.into(), secret));
+    }
     for (name, value) in env::vars_os() {
-        if name == TUNABLES {
+        if name == arguments::VARIABLE {
+            // Those of a program that started this one.
+        } else if name == TUNABLES {
             settings.push(":");
             settings.push(value);
         } else {
@@ -72,7 +88,7 @@ fn start_again() -> Option<()> {
         }
     }
     environment.extend(variable(TUNABLES.into(), settings));
-    execve(&program, &arguments, &environment).ok()?;
+    execve(&program, &given, &environment).ok()?;
     None
 }
 

@@ -1,11 +1,26 @@
 //! The program: arguments, logger, server, signals.
 
 mod advice;
+mod arguments;
 mod cli;
+#[cfg(feature = "relay")]
+mod flv_file;
 mod greeting;
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(target_os = "linux")]
 mod heap;
 mod logger;
+#[cfg(feature = "relay")]
+mod pace;
+#[cfg(feature = "relay")]
+mod play;
+#[cfg(feature = "relay")]
+mod probe;
+#[cfg(feature = "relay")]
+mod progress;
+#[cfg(feature = "relay")]
+mod publish;
+#[cfg(feature = "relay")]
+mod source;
 
 use std::fmt::Display;
 use std::io::{self, Read, Write};
@@ -15,8 +30,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+#[cfg(feature = "relay")]
+use brooklet::client::Client;
 use brooklet::server::thread;
+#[cfg(feature = "relay")]
+use brooklet::url::Url;
 use brooklet::{Config, Server};
+#[cfg(feature = "relay")]
+use cli::Command;
 use cli::{Request, Settings};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -28,13 +49,13 @@ const FIRST_LOOK: Duration = Duration::from_millis(300);
 /// How long the program waits at its end until the last lines of the log are written.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// Runs the program. The only place with exit codes: 0 after a signal, 1 when the server can't start,
-/// 2 for wrong usage.
+/// Runs the program. The only place with exit codes: 0 after a signal or when a command is done, 1 when
+/// the server can't start or a command fails, 2 for wrong usage. Only signals that end a command at once have
+/// others; see the module `progress`.
 pub(crate) fn run() -> ExitCode {
-    // musl has a single heap and returns memory to the system by itself.
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[cfg(target_os = "linux")]
     heap::settle();
-    match cli::parse(std::env::args_os().skip(1), std::env::vars_os()) {
+    match cli::parse(arguments::given(), std::env::vars_os()) {
         Ok(Request::Print(text)) => {
             show(&text);
             ExitCode::SUCCESS
@@ -46,9 +67,64 @@ pub(crate) fn run() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        #[cfg(feature = "relay")]
+        Ok(Request::Run(command)) => run_command(command),
         Err(error) => {
             logger::complain(&error);
             ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs a command that speaks to another server.
+#[cfg(feature = "relay")]
+fn run_command(command: Command) -> ExitCode {
+    let (Command::Publish { remote, .. }
+    | Command::Play { remote, .. }
+    | Command::Probe { remote, .. }) = &command;
+    let timeout = remote.timeout;
+    if let Command::Publish { .. } = &command {
+        let text = match Url::parse(&remote.url) {
+            Ok(url) if url.scheme().is_rtmp() => None,
+            Ok(url) => {
+                let scheme = url.scheme().name();
+                Some(format!(
+                    "cannot publish to {scheme}://, expected rtmp:// or rtmps://"
+                ))
+            }
+            Err(error) => Some(error.of_rtmp()),
+        };
+        if let Some(text) = text {
+            logger::complain(&text);
+            return ExitCode::from(2);
+        }
+    }
+    let client = match Client::new(&remote.url) {
+        Ok(client) => client.timeout(timeout).tls_ca(remote.tls_ca.clone()),
+        Err(error) => {
+            logger::complain(&error);
+            return ExitCode::from(2);
+        }
+    };
+    let result = match command {
+        Command::Publish {
+            file,
+            is_paced,
+            is_looped,
+            ..
+        } => publish::publish(client, &file, is_paced, is_looped),
+        Command::Play { file, .. } => play::play(client, file.as_deref(), timeout),
+        Command::Probe { time, is_json, .. } => {
+            let (text, is_live) = probe::probe(client, time, timeout, is_json);
+            show(&text);
+            return ExitCode::from(u8::from(!is_live));
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            logger::complain(&error);
+            ExitCode::FAILURE
         }
     }
 }
@@ -78,7 +154,9 @@ fn serve(config: Config) -> Result<(), String> {
     if log::max_level() >= log::LevelFilter::Info {
         let (rtmp, http) = (server.rtmp_addresses(), server.http_addresses());
         let disk = server.await_disk(FIRST_LOOK);
-        let greeting = greeting::text(config, &rtmp, &http, disk.as_ref());
+        let (rtmps, https) = (server.rtmps_addresses(), server.https_addresses());
+        let tls = [&*rtmps, &*https];
+        let greeting = greeting::text(config, &rtmp, &http, tls, disk.as_ref());
         // Printed on a separate thread: a stopped reader of standard output must not keep this thread
         // from seeing signals.
         let show = move || show(&greeting);

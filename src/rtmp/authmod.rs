@@ -25,10 +25,13 @@
 //!
 //! The password is never sent, but MD5 is weak: on untrusted networks, use this inside TLS.
 
+mod login;
+
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
 use super::base64;
+pub use login::{RANDOM_LEN, Reply, is_challenge};
 
 /// The longest user name in bytes. A description must stay below 256 bytes, ffmpeg's limit.
 const MAX_USER_LEN: usize = 80;

@@ -1,11 +1,11 @@
 //! The command object of connect (7.2.1.1), in which a client describes itself.
 
-mod codecs;
+pub(super) mod codecs;
 
 use super::Error;
 use super::amf::{Named, Reader, Token};
 use super::stream_key::MAX_KEPT_NAME;
-use codecs::{CodecList, CodecMap, mask};
+use codecs::{Announced, mask};
 
 pub use codecs::{ALL_BITS, AUDIO_OTHERS, Codecs, FOUR_CCS, VIDEO_FOUR_CCS, VIDEO_OTHERS};
 
@@ -40,8 +40,7 @@ impl Connect {
     /// here stays allocated to the connection's thread.
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Connect, Error> {
         let mut connect = Connect::default();
-        let mut list = CodecList::default();
-        let (mut video, mut audio) = (CodecMap::default(), CodecMap::default());
+        let mut announced = Announced::default();
         let mut is_nonprivate = false;
         while let Some(Named { name, token }) = reader.next_token()? {
             // If a name comes twice, the last value counts.
@@ -58,24 +57,14 @@ impl Connect {
                 }
                 Some("objectEncoding") => connect.is_amf3 = token.as_f64() == Some(3.0),
                 Some("capsEx") => connect.caps_ex = mask(token),
-                Some("fourCcList") => {
-                    list = CodecList::read(token, reader)?;
-                    continue;
-                }
-                Some("videoFourCcInfoMap") => {
-                    video = CodecMap::read(token, reader)?;
-                    continue;
-                }
-                Some("audioFourCcInfoMap") => {
-                    audio = CodecMap::read(token, reader)?;
-                    continue;
-                }
-                _ => {}
+                Some(name) if announced.read(name, token, reader)? => continue,
+                Some(_) => {}
+                None => {}
             }
             reader.skip(token)?;
         }
         connect.is_publisher = is_nonprivate || connect.flash_ver.starts_with("FMLE/");
-        connect.codecs = Codecs::new(&list, &video, &audio);
+        connect.codecs = announced.codecs();
         Ok(connect)
     }
 

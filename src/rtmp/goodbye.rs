@@ -1,5 +1,6 @@
 //! The messages that a player receives when its stream has ended.
 
+use super::amf0::Value;
 use super::chunk::chunk_stream_id;
 use super::chunk_writer::ChunkWriter;
 use super::command::{self, Command, info};
@@ -42,6 +43,15 @@ pub fn end_of_stream(message_stream_id: u32, dialect: Dialect, over: Over) -> Ve
             &mut out,
         );
     }
+    out
+}
+
+/// Returns the message with which a client ends what it publishes.
+pub fn end_of_publish(message_stream_id: u32) -> Vec<u8> {
+    let id = Value::Number(message_stream_id.into());
+    let mut out = Vec::new();
+    let delete = command::call("deleteStream", id);
+    Dialect::AMF0.write(chunk_stream_id::COMMAND, 0, &delete, &mut out);
     out
 }
 

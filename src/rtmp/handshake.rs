@@ -9,10 +9,12 @@
 //! send C2. S2 is a copy of C1, which some clients check; with a digest, its last 32 bytes are the
 //! server's signature. C2 is read but never compared: many clients send different bytes.
 
+mod client;
 mod digest;
 
 use std::borrow::Cow;
 
+pub use self::client::ClientHandshake;
 use self::digest::Signed;
 use super::Error;
 

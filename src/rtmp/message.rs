@@ -3,6 +3,7 @@
 use byteorder::{BigEndian, ByteOrder};
 
 use super::Error;
+use super::bytes::Bytes;
 use super::chunk::{MessageHeader, chunk_stream_id};
 use crate::medium::Medium;
 
@@ -43,6 +44,15 @@ pub(super) fn medium_of(type_id: u8) -> Option<Medium> {
         type_id::VIDEO => Some(Medium::Video),
         _ => None,
     }
+}
+
+/// Removes the format selector of 0 that precedes the AMF0 values in an AMF3 envelope; some senders omit
+/// it.
+pub(super) fn without_selector(type_id: u8, body: Bytes<'_>) -> Bytes<'_> {
+    let is_envelope = matches!(type_id, type_id::COMMAND_AMF3 | type_id::DATA_AMF3);
+    body.strip_prefix(&[0])
+        .filter(|_| is_envelope)
+        .unwrap_or(body)
 }
 
 /// Added to the event number of a user control message to distinguish it from message types.

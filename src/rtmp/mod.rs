@@ -45,6 +45,7 @@ pub mod chunk;
 pub mod chunk_reader;
 pub mod chunk_writer;
 mod client_command;
+pub mod client_session;
 pub mod command;
 pub mod connect;
 pub mod data;
@@ -59,8 +60,10 @@ pub mod metadata;
 pub(crate) mod printable;
 pub mod rate;
 mod relay_writer;
+mod server_call;
 pub mod server_session;
 pub mod stream_key;
+pub mod via;
 
 pub use amf::{amf0, amf3};
 pub use error::Error;

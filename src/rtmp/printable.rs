@@ -29,6 +29,12 @@ fn is_hidden(c: char) -> bool {
         | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..)
 }
 
+/// Whether a character ends a line or changes the writing direction, though it is no control character.
+pub(crate) fn breaks_lines(c: char) -> bool {
+    matches!(c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Returns the beginning of a text: whole characters, at most `most` bytes.
 pub(crate) fn at_most(text: &str, most: usize) -> &str {
     let mut ends = (0..=most.min(text.len())).rev();

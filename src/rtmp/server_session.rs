@@ -37,7 +37,7 @@ use super::flight_recorder::{RecordedEvent, Tape};
 use super::handshake::Handshake;
 use super::message::Control;
 use message_streams::{MessageStreams, StreamRole};
-use quotas::Quotas;
+pub(super) use quotas::Quotas;
 
 pub use super::client_command::PublishKind;
 pub use super::connect::{
@@ -45,21 +45,21 @@ pub use super::connect::{
     VIDEO_FOUR_CCS, VIDEO_OTHERS,
 };
 pub use super::dialect::Dialect;
-pub use super::goodbye::{Over, end_of_stream, no_codec_for_player};
+pub use super::goodbye::{Over, end_of_publish, end_of_stream, no_codec_for_player};
 pub use event::{Event, Media};
 
 /// The window that this server announces for both directions, in bytes.
-const WINDOW: u32 = 2_500_000;
+pub(super) const WINDOW: u32 = 2_500_000;
 
 /// The number of bytes after which this server acknowledges if the client announced no window.
-const DEFAULT_ACKNOWLEDGE_AFTER: u32 = 1_000_000;
+pub(super) const DEFAULT_ACKNOWLEDGE_AFTER: u32 = 1_000_000;
 
 /// The number of bytes that a client may send before it publishes or plays.
 const MAX_BYTES_BEFORE_USE: u64 = 256 * 1024;
 
 /// The longest command and the longest data message, in bytes.
-const MAX_COMMAND_LEN: u32 = 64 * 1024;
-const MAX_DATA_LEN: u32 = 256 * 1024;
+pub(super) const MAX_COMMAND_LEN: u32 = 64 * 1024;
+pub(super) const MAX_DATA_LEN: u32 = 256 * 1024;
 
 /// The longest metadata in bytes that is decoded. Longer metadata, which no client sends, would cost
 /// more time than a small machine can spare.
@@ -67,7 +67,7 @@ const MAX_METADATA_LEN: usize = 64 * 1024;
 
 /// The limits until a stream is published: together with the size of a block, they bound the memory that
 /// an unauthenticated client can hold. Media messages are dropped, so they needn't be large.
-const BEFORE_PUBLISH: Limits = Limits {
+pub(super) const BEFORE_PUBLISH: Limits = Limits {
     media: 64 * 1024,
     data: 64 * 1024,
     command: MAX_COMMAND_LEN,
@@ -77,8 +77,8 @@ const BEFORE_PUBLISH: Limits = Limits {
 
 /// The number of messages that a publisher may have under assembly, and the number of bytes that they
 /// may have beyond the longest message.
-const PARTIAL_MESSAGES: u32 = 8;
-const PARTIAL_BYTES: u32 = 512 * 1024;
+pub(super) const PARTIAL_MESSAGES: u32 = 8;
+pub(super) const PARTIAL_BYTES: u32 = 512 * 1024;
 
 /// The number of reply bytes that are gathered before they must be sent. The reply to one command, or to
 /// the handshake, comes on top.

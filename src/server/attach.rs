@@ -27,14 +27,13 @@ use crate::live::out::sink::Sink;
 use crate::live::out::subscriber::PlayEnd;
 use crate::live::signal::Signal;
 use crate::live::stream::Stream;
-use crate::media::Medium;
-use crate::media::tag::{Tag, TagKind};
 use crate::rtmp::bytes::Bytes;
 use crate::rtmp::chunk_reader::{ChunkReader, Heap, Limits};
 use crate::rtmp::chunk_writer::CHUNK_SIZE;
 use crate::rtmp::message::type_id;
 use crate::rtmp::server_session::Dialect;
 use crate::rtmp::stream_key::StreamKey;
+use crate::stream_message::StreamMessage;
 
 /// The attachment of a program to a stream, from [`Server::attach`](super::Server::attach); given up
 /// when dropped.
@@ -68,14 +67,6 @@ pub struct Attached {
     subscriber: u64,
     inbox: Arc<Inbox>,
     message: StreamMessage,
-}
-
-/// A message of a stream, as its publisher sent it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StreamMessage {
-    type_id: u8,
-    timestamp: u32,
-    payload: Vec<u8>,
 }
 
 /// The reason why a program isn't attached to a stream any more.
@@ -188,48 +179,6 @@ impl Drop for Attached {
     }
 }
 
-impl StreamMessage {
-    /// Audio or video; `None` for data: metadata, cue points, captions.
-    pub fn medium(&self) -> Option<Medium> {
-        match self.type_id {
-            type_id::AUDIO => Some(Medium::Audio),
-            type_id::VIDEO => Some(Medium::Video),
-            _ => None,
-        }
-    }
-
-    /// The RTMP message type, which is also the type of the FLV tag: 8 for audio, 9 for video, 18 for
-    /// data.
-    pub fn type_id(&self) -> u8 {
-        self.type_id
-    }
-
-    /// The decode time in ms. Wraps around; 0 for metadata.
-    pub fn timestamp(&self) -> u32 {
-        self.timestamp
-    }
-
-    /// The payload, which is also the body of the FLV tag.
-    pub fn payload(&self) -> &[u8] {
-        &self.payload
-    }
-
-    /// Whether a video decoder can start at this message.
-    pub fn is_keyframe(&self) -> bool {
-        self.tag().is_some_and(|tag| tag.is_keyframe)
-    }
-
-    /// Whether the message configures a decoder.
-    pub fn is_sequence_header(&self) -> bool {
-        let kind = self.tag().map(|tag| tag.kind);
-        kind == Some(TagKind::SequenceHeader)
-    }
-
-    fn tag(&self) -> Option<Tag> {
-        Tag::parse(self.medium()?, &self.payload).ok()
-    }
-}
-
 impl fmt::Display for Detached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -307,12 +256,8 @@ impl Sink for Inbox {
                 let InboxState {
                     reader, message, ..
                 } = state;
-                message.type_id = received.type_id;
-                message.timestamp = received.timestamp;
-                message.payload.clear();
-                for part in reader.payload(received.in_place) {
-                    message.payload.extend_from_slice(part);
-                }
+                let payload = reader.payload(received.in_place);
+                message.replace(received.type_id, received.timestamp, payload);
                 state.is_ready = true;
                 self.changed.notify();
                 return Ok(taken);
@@ -338,6 +283,7 @@ mod tests {
     use crate::allowance::Allowance;
     use crate::config::Config;
     use crate::live::life::Publisher;
+    use crate::media::Medium;
     use crate::server::Server;
 
     /// A time in ms after which a subscriber that accepts nothing is closed.

@@ -1,6 +1,7 @@
 //! The start of a server.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Instant;
@@ -14,6 +15,7 @@ use super::lines::Lines;
 use super::listener::{self, Listener};
 use super::rates::{Rates, Refused};
 use super::recording::Recordings;
+use super::relay::Relays;
 use super::start_error::{StartError, StartErrorKind};
 use super::{Server, Shared, addresses, is_memory_there, millis};
 use crate::allowance::Allowance;
@@ -21,6 +23,7 @@ use crate::config::Config;
 use crate::live::arena::Arena;
 use crate::live::stream::{Desks, StreamSettings};
 use crate::live::table::StreamTable;
+use crate::net::tls::TlsServer;
 
 /// One in this many bytes of the memory isn't for media, but pays for additional streams of connections.
 /// A mebibyte of memory pays for a dozen of them.
@@ -83,6 +86,9 @@ impl ServerBuilder {
             Some(arena) => (arena, Allowance::new(0)),
             None => claim(config.memory)?,
         };
+        let tls = load_certificate(&config)?;
+        let relays = Relays::new(config.tls.ca.clone());
+        let relays = relays.map_err(|error| failed(StartErrorKind::Tls, Some(error)))?;
         let listeners = bind(&config)?;
         arena.set_streams_per_client(config.max_per_address);
         let settings = StreamSettings {
@@ -96,7 +102,7 @@ impl ServerBuilder {
                 .dir
                 .as_ref()
                 .map_or(0, |_| millis(config.record.preroll)),
-            is_hls_served: !config.http.is_empty(),
+            is_hls_served: !config.http.is_empty() || !config.tls.https.is_empty(),
             desks: Desks::default(),
         };
         let hls_sessions = |own| HlsSessions::new(own, config.max_connections);
@@ -115,9 +121,13 @@ impl ServerBuilder {
             guard: Guard::new(&config),
             handler: handler.unwrap_or_else(|| Arc::new(AcceptAll)),
             recordings,
+            relays,
             hls_sessions,
-            rtmp_addresses: addresses(&listeners, Protocol::Rtmp),
-            http_addresses: addresses(&listeners, Protocol::Http),
+            tls,
+            rtmp_addresses: addresses(&listeners, Protocol::Rtmp, false),
+            http_addresses: addresses(&listeners, Protocol::Http, false),
+            tls_addresses: [Protocol::Rtmp, Protocol::Http]
+                .map(|protocol| addresses(&listeners, protocol, true)),
             next_subscriber: AtomicU64::new(1),
             waiters: Waiters::new(config.max_connections),
             epoch: AtomicU64::new(0),
@@ -139,6 +149,11 @@ impl ServerBuilder {
                 .map_err(|error| failed(StartErrorKind::Thread, Some(error)))?;
             server.listeners.push((listener, Some(thread)));
         }
+        let shared = &server.shared;
+        shared
+            .relays
+            .begin(shared, &shared.config)
+            .map_err(|error| failed(StartErrorKind::Thread, Some(error)))?;
         Ok(server)
     }
 }
@@ -167,22 +182,48 @@ fn cannot_record(error: io::Error) -> StartError {
     failed(StartErrorKind::Record, Some(error))
 }
 
+/// Loads the certificate, if the server listens for TLS.
+fn load_certificate(config: &Config) -> Result<Option<TlsServer>, StartError> {
+    let tls = &config.tls;
+    if !tls.is_on() {
+        return Ok(None);
+    }
+    let loaded = match (&tls.certificate, &tls.key) {
+        (Some(certificate), Some(key)) => TlsServer::load(certificate, key),
+        _ => {
+            let why = "a certificate and its key are needed (--tls-cert, --tls-key)";
+            Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+        }
+    };
+    let loaded = loaded.map_err(|error| failed(StartErrorKind::Tls, Some(error)));
+    loaded.map(Some)
+}
+
 /// Listens on all addresses of a configuration.
 fn bind(config: &Config) -> Result<Vec<Arc<Listener>>, StartError> {
-    let rtmp = config.rtmp.iter().map(|address| (Protocol::Rtmp, *address));
-    let http = config.http.iter().map(|address| (Protocol::Http, *address));
-    let bind = |(protocol, address)| {
+    let tls = &config.tls;
+    let of = |addresses: &'_ [SocketAddr], protocol, is_tls| {
+        let with = |address: &SocketAddr| (protocol, *address, is_tls);
+        addresses.iter().map(with).collect::<Vec<_>>()
+    };
+    let all = [
+        of(&config.rtmp, Protocol::Rtmp, false),
+        of(&config.http, Protocol::Http, false),
+        of(&tls.rtmps, Protocol::Rtmp, true),
+        of(&tls.https, Protocol::Http, true),
+    ];
+    let bind = |(protocol, address, is_tls)| {
         let listener = if protocol == Protocol::Http && !cfg!(feature = "http") {
             let why = "this build is without HTTP";
             Err(io::Error::new(io::ErrorKind::Unsupported, why))
         } else {
-            Listener::bind(address, protocol)
+            Listener::bind(address, protocol, is_tls)
         };
         let kind = StartErrorKind::Listen { protocol, address };
         let failed = |error| failed(kind, Some(error));
         listener.map(Arc::new).map_err(failed)
     };
-    rtmp.chain(http).map(bind).collect()
+    all.into_iter().flatten().map(bind).collect()
 }
 
 /// Makes an arena of this size, if the machine has the memory. The allocation that checks this is freed

@@ -66,6 +66,7 @@ pub struct Client {
     local_address: SocketAddr,
     protocol: Protocol,
     pub(super) arrival: Arrival,
+    pub(super) is_tls: bool,
     pub(super) connect: Connect,
     user_agent: String,
     user: Option<String>,
@@ -81,6 +82,7 @@ impl Client {
             local_address,
             protocol: Protocol::Rtmp,
             arrival: Arrival::Direct,
+            is_tls: false,
             connect: Connect::default(),
             user_agent: String::new(),
             user: None,
@@ -129,6 +131,11 @@ impl Client {
     /// The protocol of the connection.
     pub fn protocol(&self) -> Protocol {
         self.protocol
+    }
+
+    /// Whether the connection to this server is inside of TLS.
+    pub fn is_tls(&self) -> bool {
+        self.is_tls
     }
 
     /// The parameters of RTMP's `connect`, the name of the program ([`flash_ver`](Connect::flash_ver))

@@ -7,9 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::Shared;
 use super::connections::Full;
 use super::end::ConnectionEnd;
-use super::socket::Socket;
 use crate::config::Shown;
 use crate::live::out::sink::Sink;
+use crate::net::socket::Socket;
 
 /// Fails if a connection has to end: because the server is stopping, or another thread has closed it.
 pub(super) fn check_open(shared: &Shared, id: u64) -> Result<(), ConnectionEnd> {

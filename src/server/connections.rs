@@ -32,11 +32,11 @@ use std::time::{Duration, Instant};
 
 use super::Shared;
 use super::end::ConnectionEnd;
-use super::socket::Socket;
 use crate::config::one_client;
 use crate::live::lock;
 use crate::live::out::sink::Sink;
 use crate::live::stream::Stream;
+use crate::net::socket::Socket;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
 use crate::status::ConnectionReport;

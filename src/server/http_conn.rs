@@ -21,6 +21,7 @@ mod ranged;
 mod record;
 #[cfg_attr(not(feature = "record"), path = "http_conn/no_recordings.rs")]
 mod recordings;
+mod relay;
 mod scratch;
 mod sending;
 mod status;
@@ -39,7 +40,6 @@ use super::connection::{self, Conversation, check_open};
 use super::connections::Permit;
 use super::end::ConnectionEnd;
 use super::lines::About;
-use super::socket::Socket;
 use super::text::in_brackets;
 use super::{Shared, millis};
 use crate::allowance::Allowance;
@@ -48,6 +48,7 @@ use crate::http::head::{self, HeadReader};
 use crate::http::route::Container;
 use crate::http::{Head, Method, Rejected, Response, Route, Status};
 use crate::live::Millis;
+use crate::net::socket::Socket;
 use crate::rtmp::printable::at_most;
 use crate::rtmp::rate::Rate;
 use crate::rtmp::stream_key::StreamKey;
@@ -182,9 +183,10 @@ impl Connection {
     fn answer(&mut self, len: usize) -> Result<bool, HttpEnd> {
         self.wait_for_turn()?;
         let shared = Arc::clone(&self.shared);
-        let decided = self.decide(&shared, len);
+        let end = self.read_body(len)?;
+        let decided = self.decide(&shared, len, end);
         // The response may take long; the head is no longer needed.
-        self.input.consume(len);
+        self.input.consume(end);
         let result = decided.and_then(|(reply, facts)| self.send(&shared, reply, facts));
         self.end_plays();
         if self.is_of_proxy {
@@ -192,6 +194,30 @@ impl Connection {
             connections.forget_sender(self.client.id(), self.peer);
         }
         result
+    }
+
+    /// Waits for the body of the request whose head is the first `len` bytes of the input. Returns the
+    /// length of both.
+    #[inline(never)] // Keeps these locals off the stack of viewers.
+    fn read_body(&mut self, len: usize) -> Result<usize, HttpEnd> {
+        let bytes = self.input.bytes().get(..len).unwrap_or_default();
+        if !bytes.starts_with(head::WITH_BODY) {
+            return Ok(len);
+        }
+        let head = Head::parse(bytes).map_err(HttpEnd::Rejected)?;
+        let end = len + head.body_len();
+        if end > head::MAX_HEAD_LEN {
+            return Err(HttpEnd::Rejected(TOO_LONG));
+        }
+        let deadline = self.shared.now() + millis(HEAD_TIMEOUT);
+        while self.input.bytes().len() < end {
+            let left = deadline.saturating_sub(self.shared.now());
+            if left == 0 {
+                return Err(HttpEnd::Rejected(TOO_SLOW));
+            }
+            self.read(left)?;
+        }
+        Ok(end)
     }
 
     /// Delays the requests of a client that sends more of them than any player needs.
@@ -209,6 +235,7 @@ impl Connection {
         &mut self,
         shared: &'s Arc<Shared>,
         len: usize,
+        end: usize,
     ) -> Result<(Reply<'s>, Facts), HttpEnd> {
         let bytes = self.input.bytes().get(..len).unwrap_or_default();
         let head = Head::parse(bytes).map_err(HttpEnd::Rejected)?;
@@ -223,6 +250,7 @@ impl Connection {
         let (sender, arrival) = shared.guard.sender(&head, self.peer, local.ip());
         self.client = Client::over_http(id, sender, local, name);
         self.client.arrival = arrival;
+        self.client.is_tls = self.socket.is_tls();
         let is_full = if self.is_of_proxy && arrival != Arrival::Direct {
             connections.note_sender(id, sender).err()
         } else {
@@ -233,6 +261,7 @@ impl Connection {
             socket: &self.socket,
             client: &self.client,
             head: &head,
+            body: self.input.bytes().get(len..end).unwrap_or_default(),
             credentials: shared.guard.credentials(&head),
             page: Page::of(&head),
             allowance: &self.allowance,
@@ -322,6 +351,7 @@ impl Conversation for Connection {
             self.socket.drain();
         }
         let hint = match (end, self.shared.rtmp_addresses.first()) {
+            _ if self.socket.is_tls() => said(self.socket.tls_failure()),
             (HttpEnd::Rejected(head::RTMP), Some(right)) => {
                 format!(". RTMP is on port {}", right.port())
             }
@@ -331,6 +361,11 @@ impl Conversation for Connection {
         let line = self.shared.line(end.level(), About::Connection, address);
         line.say(format_args!("{} disconnected: {end}{hint}", self.client));
     }
+}
+
+/// The end of a log line with the reason why TLS has failed.
+fn said(failure: Option<String>) -> String {
+    failure.map_or_else(String::new, |why| [". ", &why].concat())
 }
 
 /// Logs that a client has begun to watch a stream in the format `kind`.
@@ -371,6 +406,11 @@ const TOO_SLOW: Rejected = Rejected {
     why: "the request head took too long",
 };
 
+const TOO_LONG: Rejected = Rejected {
+    status: Status::ContentTooLarge,
+    why: "head and body are too long together",
+};
+
 const NO_MEMORY: Rejected = Rejected {
     status: Status::ServiceUnavailable,
     why: "there is no memory for this at the moment",
@@ -409,15 +449,19 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
     let route = Route::of_request(head.path(), has_from).map_err(Response::from)?;
     exchange.decide_sharing(&route);
     let allowed = match route {
-        Route::Connection(_) => "DELETE, OPTIONS",
+        Route::Connection(_) | Route::Push(_) | Route::Pull(_) => "DELETE, OPTIONS",
+        Route::Pushes | Route::Pulls => "GET, HEAD, POST, OPTIONS",
         Route::Recording(_) => "POST, DELETE, OPTIONS",
         _ => READABLE,
     };
     match (head.method(), &route) {
         (Method::Options, _) => return Err(Response::options(allowed, exchange.is_shared)),
-        (Method::Delete, Route::Connection(_) | Route::Recording(_))
-        | (Method::Post, Route::Recording(_)) => {}
-        (_, Route::Connection(_) | Route::Recording(_)) => {
+        (
+            Method::Delete,
+            Route::Connection(_) | Route::Recording(_) | Route::Push(_) | Route::Pull(_),
+        )
+        | (Method::Post, Route::Recording(_) | Route::Pushes | Route::Pulls) => {}
+        (_, Route::Connection(_) | Route::Recording(_) | Route::Push(_) | Route::Pull(_)) => {
             return Err(Response::method_not_allowed(allowed));
         }
         (Method::Get | Method::Head, _) => {}
@@ -447,6 +491,10 @@ fn reply<'s>(shared: &'s Arc<Shared>, exchange: &mut Exchange<'_>) -> Result<Rep
         | Route::Connections
         | Route::Connection(_)
         | Route::Recording(_)
+        | Route::Pushes
+        | Route::Push(_)
+        | Route::Pulls
+        | Route::Pull(_)
         | Route::Metrics
         | Route::Stat => status::reply(shared, exchange, &route),
     }

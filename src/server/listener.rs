@@ -12,8 +12,10 @@ use super::Shared;
 use super::connection::refuse;
 use super::connections::{Full, Permit};
 use super::handler::Protocol;
-use super::socket::Socket;
 use super::{http_conn, rtmp_conn, thread};
+use crate::config::Shown;
+use crate::net::socket::Socket;
+use crate::net::tls::{Reload, TlsServer};
 
 /// The pause after a failed accept: without descriptors or memory, the next try would fail, too.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -26,11 +28,17 @@ pub(super) struct Listener {
     socket: TcpListener,
     pub(super) address: SocketAddr,
     pub(super) protocol: Protocol,
+    /// Whether clients have to speak TLS.
+    pub(super) is_tls: bool,
 }
 
 impl Listener {
     /// Listens on an address. `[::]` includes IPv4, and means only IPv4 if the machine has no IPv6.
-    pub(super) fn bind(address: SocketAddr, protocol: Protocol) -> io::Result<Listener> {
+    pub(super) fn bind(
+        address: SocketAddr,
+        protocol: Protocol,
+        is_tls: bool,
+    ) -> io::Result<Listener> {
         let socket = match bind(address) {
             Err(_) if address.is_ipv6() && address.ip().is_unspecified() && !has_ipv6() => {
                 bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port())))?
@@ -42,6 +50,7 @@ impl Listener {
             socket,
             address,
             protocol,
+            is_tls,
         })
     }
 
@@ -88,7 +97,7 @@ fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
             Ok((stream, peer)) => {
                 is_failing = false;
                 if !shared.is_stopping() {
-                    begin(stream, canonical(peer), listener.protocol, shared);
+                    begin(stream, canonical(peer), listener, shared);
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -105,8 +114,17 @@ fn accept_loop(listener: &Listener, shared: &Arc<Shared>) {
     }
 }
 
-fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<Shared>) {
-    let socket = Arc::new(Socket::new(stream));
+fn begin(stream: TcpStream, peer: SocketAddr, listener: &Listener, shared: &Arc<Shared>) {
+    let protocol = listener.protocol;
+    let socket = Socket::new(stream);
+    let (socket, stack_len) = match shared.tls.as_ref().filter(|_| listener.is_tls) {
+        None => (socket, thread::STACK_LEN),
+        Some(tls) => match inside(tls, socket) {
+            Ok(socket) => (socket, thread::TLS_STACK_LEN),
+            Err(error) => return log::warn!("{} refused: {error}", Shown(peer)),
+        },
+    };
+    let socket = Arc::new(socket);
     // A proxy connects for many clients, whose rates are limited by their requests.
     let is_limited = !shared.is_of_proxy(protocol, peer, &socket);
     if is_limited && !shared.rates.allow(peer.ip(), shared.now()) {
@@ -122,9 +140,23 @@ fn begin(stream: TcpStream, peer: SocketAddr, protocol: Protocol, shared: &Arc<S
         Protocol::Rtmp => rtmp_conn::run(shared_by_all, socket, peer, permit),
         Protocol::Http => http_conn::run(shared_by_all, socket, peer, permit),
     };
-    if let Err(error) = thread::spawn(&name, thread::STACK_LEN, Box::new(run)) {
+    if let Err(error) = thread::spawn(&name, stack_len, Box::new(run)) {
         refuse(shared, peer, Full::Thread(error.kind()));
     }
+}
+
+/// Begins TLS on a connection, with the certificate as it is now.
+fn inside(tls: &TlsServer, socket: Socket) -> io::Result<Socket> {
+    match tls.reload() {
+        Reload::Unchanged => {}
+        Reload::Done => log::info!("the certificate has changed, and was loaded"),
+        Reload::Failed(error) => {
+            log::warn!(
+                "the certificate has changed, and can't be used; the old one stays: {error}"
+            );
+        }
+    }
+    socket.accept_tls(tls)
 }
 
 /// Returns the address with mapped IPv4, as clients of a dual-stack listener have it, turned into plain

@@ -26,8 +26,9 @@ mod publishing;
 mod rates;
 #[cfg_attr(not(feature = "record"), path = "no_recording.rs")]
 mod recording;
+#[cfg_attr(not(feature = "relay"), path = "no_relay.rs")]
+mod relay;
 mod rtmp_conn;
-mod socket;
 mod start_error;
 mod text;
 pub mod thread;
@@ -40,17 +41,20 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::allowance::Allowance;
-use crate::config::Config;
+use crate::config::{Config, Pull, Push};
 use crate::live::arena::Arena;
 use crate::live::out::join::Join;
 use crate::live::table::StreamTable;
 use crate::live::{Millis, lock};
+use crate::net::socket::Socket;
+use crate::net::tls::TlsServer;
 use crate::record::report::DiskReport;
+use crate::relay::report::RelayReport;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
 use crate::status::{ConnectionReport, StreamStatus};
 use access::Guard;
-pub use attach::{Attached, Detached, StreamMessage};
+pub use attach::{Attached, Detached};
 pub use builder::ServerBuilder;
 use client::Protocol;
 use connections::Connections;
@@ -61,7 +65,7 @@ use listener::Listener;
 use rates::{Rates, Refused};
 pub use recording::StartRefused;
 use recording::{Recordings, Why};
-use socket::Socket;
+use relay::Relays;
 pub use start_error::{StartError, StartErrorKind};
 
 /// A running server. Dropping it stops it.
@@ -90,10 +94,15 @@ struct Shared {
     /// Asked after the guard has allowed something.
     handler: Arc<dyn Handler>,
     recordings: Arc<Recordings>,
+    relays: Arc<Relays>,
     /// The plays over HLS as the embedding program's handler knows them; `None` without a handler.
     hls_sessions: Option<Arc<HlsSessions>>,
+    /// `None` if the server doesn't listen for TLS.
+    tls: Option<TlsServer>,
     rtmp_addresses: Vec<SocketAddr>,
     http_addresses: Vec<SocketAddr>,
+    /// Those for RTMP and HTTP inside of TLS.
+    tls_addresses: [Vec<SocketAddr>; 2],
     next_subscriber: AtomicU64,
     /// The HLS requests that wait for the next part of a stream.
     waiters: Waiters,
@@ -147,6 +156,18 @@ impl Server {
     /// The addresses on which the server listens for HTTP.
     pub fn http_addresses(&self) -> Vec<SocketAddr> {
         self.shared.http_addresses.clone()
+    }
+
+    /// The addresses on which the server listens for RTMP inside of TLS.
+    pub fn rtmps_addresses(&self) -> Vec<SocketAddr> {
+        let [rtmps, _] = &self.shared.tls_addresses;
+        rtmps.clone()
+    }
+
+    /// The addresses on which the server listens for HTTP inside of TLS.
+    pub fn https_addresses(&self) -> Vec<SocketAddr> {
+        let [_, https] = &self.shared.tls_addresses;
+        https.clone()
     }
 
     /// The streams that are published, or were published and still exist, sorted by name.
@@ -254,6 +275,54 @@ impl Server {
         self.shared.recordings.stop(key)
     }
 
+    /// Begins to push streams to another server: those that are published now, and those that are published
+    /// later. Returns the number of the push; `None` if there is the same one already, or too many, or this build
+    /// can't push.
+    ///
+    /// ```no_run
+    /// # let server = brooklet::Server::start(brooklet::Config::default())?;
+    /// use brooklet::config::parse_push;
+    ///
+    /// let push = parse_push("live/door=rtmp://a.rtmp.example/live2/key")?;
+    /// if let Some(id) = server.push(push) {
+    ///     for push in server.pushes() {
+    ///         println!("{} to {}: {}", push.stream, push.target, push.state.name());
+    ///     }
+    ///     server.stop_push(id);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn push(&self, push: Push) -> Option<u64> {
+        self.shared.relays.push(&self.shared, push).ok()
+    }
+
+    /// Ends a push; false if there is none with this number.
+    pub fn stop_push(&self, id: u64) -> bool {
+        self.shared.relays.stop_push(id)
+    }
+
+    /// The pushes, by number: one report for each stream that is pushed, or one for a push whose streams
+    /// nobody publishes.
+    pub fn pushes(&self) -> Vec<RelayReport> {
+        self.shared.relays.pushes(self.shared.now())
+    }
+
+    /// Begins to pull a stream from another server. Returns the number of the pull; `None` if there is the
+    /// same one already, or too many, or no thread for it, or this build can't pull.
+    pub fn pull(&self, pull: Pull) -> Option<u64> {
+        self.shared.relays.pull(&self.shared, pull).ok()
+    }
+
+    /// Ends a pull; false if there is none with this number.
+    pub fn stop_pull(&self, id: u64) -> bool {
+        self.shared.relays.stop_pull(id)
+    }
+
+    /// The pulls, by number.
+    pub fn pulls(&self) -> Vec<RelayReport> {
+        self.shared.relays.pulls(self.shared.now())
+    }
+
     /// The state of the disk that recordings are on, and how much they take; `None` if the server has
     /// no folder for recordings.
     pub fn disk(&self) -> Option<DiskReport> {
@@ -314,6 +383,7 @@ impl Server {
             self.shared.connections.shutdown();
             self.shared.connections.wait_until_empty(PATIENCE);
         }
+        self.shared.relays.finish();
         if let Some(sessions) = &self.shared.hls_sessions {
             sessions.end_all();
         }
@@ -322,8 +392,9 @@ impl Server {
     }
 }
 
-fn addresses(listeners: &[Arc<Listener>], protocol: Protocol) -> Vec<SocketAddr> {
-    let of_protocol = listeners.iter().filter(|l| l.protocol == protocol);
+fn addresses(listeners: &[Arc<Listener>], protocol: Protocol, is_tls: bool) -> Vec<SocketAddr> {
+    let is_one = |l: &&Arc<Listener>| (l.protocol, l.is_tls) == (protocol, is_tls);
+    let of_protocol = listeners.iter().filter(is_one);
     of_protocol.map(|listener| listener.address).collect()
 }
 

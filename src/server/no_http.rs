@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::Shared;
 use super::connections::Permit;
 use super::handler::Handler;
-use super::socket::Socket;
 use crate::live::arena::Arena;
+use crate::net::socket::Socket;
 
 pub(super) const REQUESTS_PER_SECOND: u32 = 1;
 

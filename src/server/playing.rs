@@ -67,6 +67,7 @@ impl Playing {
             stream.subscribe(request(id), now)?;
             Ok(Arc::clone(stream))
         });
+        shared.relays.watched(key);
         Playing {
             message_stream_id,
             stream,

@@ -25,8 +25,9 @@ use crate::rtmp::rate::Rate;
 /// How long the log line that describes the media waits for audio and video sequence headers, in ms.
 const DESCRIBE_AFTER: Millis = 2_000;
 
-/// How long after the end of a publish its thread keeps sending the rest to players, in ms.
-const MAX_TAIL: Millis = 1_000;
+/// How long after the end of a publish, and after that of its stream, its thread keeps sending the rest to
+/// players, in ms.
+const MAX_TAIL: Millis = 3_000;
 
 /// How long the publisher's thread keeps waking often after some player had unsent bytes, in ms.
 const UNSENT_MEMORY: Millis = 1_000;
@@ -37,8 +38,10 @@ const DATA: Rate = Rate::new(50, 50);
 /// How often a thread that waits for another publisher checks whether its place is needed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often a publisher's thread wakes while some player has unsent bytes.
-const TAIL_INTERVAL: Duration = Duration::from_millis(50);
+/// How often a publisher's thread wakes while some player has unsent bytes: during the publish, and after
+/// it, when nothing else does and the time is short.
+const UNSENT_INTERVAL: Duration = Duration::from_millis(50);
+const TAIL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Waits out the grace times of the streams that a closed connection has published, unless its place is
 /// needed for another connection.
@@ -265,7 +268,10 @@ impl Publishing {
             _ => Duration::MAX,
         };
         if self.has_unsent(now) {
-            interval = interval.min(TAIL_INTERVAL);
+            interval = interval.min(match self.is_live() {
+                true => UNSENT_INTERVAL,
+                false => TAIL_INTERVAL,
+            });
         } else if self.is_waiting {
             interval = interval.min(self.shared.config.batch);
         }
@@ -324,6 +330,7 @@ impl Publishing {
     fn advance(&mut self, now: Millis) {
         if let Course::Ended { at, .. } = self.course {
             let outlook = self.stream.advance(self.generation, now);
+            let at = if outlook.has_ended { now } else { at };
             self.course = match outlook.until {
                 Some(until) => Course::Ended { at, until },
                 None => Course::Over,

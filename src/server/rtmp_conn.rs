@@ -27,7 +27,6 @@ use super::end::ConnectionEnd;
 use super::lines::About;
 use super::playing::Playing;
 use super::publishing::{Publishing, wait_out_grace};
-use super::socket::Socket;
 use super::{Shared, millis};
 use crate::allowance::{Allowance, Taken};
 use crate::live::arena::{BLOCK_LEN, Block};
@@ -36,12 +35,15 @@ use crate::live::out::subscriber::PlayEnd;
 use crate::live::payload::Assembly;
 use crate::live::{Millis, lock};
 use crate::media::Medium;
+use crate::net::socket::Socket;
 use crate::rtmp::Error;
 use crate::rtmp::bytes::Bytes;
 use crate::rtmp::flight_recorder::{self, FlightRecorder, RecordedEvent};
 use crate::rtmp::handshake;
 use crate::rtmp::server_session::{Event, Media, ServerSession};
 pub(super) use end::RtmpEnd;
+#[cfg(feature = "relay")]
+pub(super) use publish::{SPARE_BLOCKS, publish_cost};
 
 /// The length of the read buffer of a connection that publishes nothing: players send little, and there
 /// are many of them. A publisher reads into blocks of the arena, so that one read brings most frames
@@ -58,7 +60,8 @@ const STOPPED: &str = "stopped by the client";
 /// Serves a connection to its end.
 pub(super) fn run(shared: Arc<Shared>, socket: Arc<Socket>, peer: SocketAddr, permit: Permit) {
     let local = socket.local_address().unwrap_or(peer);
-    let client = Client::new(permit.id, peer, local);
+    let mut client = Client::new(permit.id, peer, local);
+    client.is_tls = socket.is_tls();
     let line = shared.info(About::Connection, peer.ip());
     line.say(format_args!("{client} connected"));
     let mut connection =
@@ -331,7 +334,10 @@ impl Conversation for RtmpConnection {
         let is_cut = matches!(end, RtmpEnd::Connection(Kicked | Displaced));
         let of_player = self.end_of_player(end, now);
         let logged = of_player.as_ref().unwrap_or(end);
-        let why = logged.to_string();
+        let mut why = logged.to_string();
+        if let Some(failure) = self.socket.tls_failure() {
+            why = [&why, ". ", &failure].concat();
+        }
         let is_lost = is_cut || matches!(end, RtmpEnd::Connection(Closed | Lost(_)));
         if !is_lost && !is_player {
             let last_words = self.session.take_output();

@@ -49,6 +49,8 @@ pub enum StartErrorKind {
     /// Nothing can be recorded with [`Config::record`](crate::Config::record): the error's source says
     /// why.
     Record,
+    /// The server can't use [`Config::tls`](crate::Config::tls): the error's source says why.
+    Tls,
 }
 
 impl StartError {
@@ -66,6 +68,7 @@ impl fmt::Display for StartError {
                 write!(f, "this machine has no {mib} MiB of memory to give")?;
             }
             StartErrorKind::Record => f.write_str("cannot record")?,
+            StartErrorKind::Tls => f.write_str("cannot use TLS")?,
             StartErrorKind::Thread => f.write_str("cannot start a thread")?,
             StartErrorKind::Listen { address, .. } => write!(f, "cannot listen on {address}")?,
         }

@@ -9,6 +9,9 @@ use std::thread::{Builder, JoinHandle};
 /// times as much.
 pub(super) const STACK_LEN: usize = if cfg!(debug_assertions) { 512 } else { 128 } * 1024;
 
+/// The stack size of a connection inside of TLS, in bytes: a handshake computes with large numbers.
+pub(super) const TLS_STACK_LEN: usize = 2 * STACK_LEN;
+
 /// Starts a thread with this name and a stack of this many bytes.
 pub fn spawn(
     name: &str,

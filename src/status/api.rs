@@ -11,6 +11,7 @@ use crate::config::Shown;
 use crate::live::report::ViewerReport;
 use crate::media::decimal::Thousandths;
 use crate::record::report::{DiskReport, RecordingReport};
+use crate::relay::report::RelayReport;
 use crate::rtmp::stream_key::StreamKey;
 
 /// Writes the response to `GET /api/v1/streams`.
@@ -33,6 +34,11 @@ pub(crate) fn streams(out: &mut dyn Write, status: &ServerStatus, source: &mut d
     json.named_value("locked", Some(&source.is_locked()));
     json.name("disk");
     write_disk(&mut json, status.disk.as_ref());
+    // Where streams go to and come from is for those who may see addresses.
+    if status.is_privileged && cfg!(feature = "relay") {
+        write_relays(&mut json, status, "pushes", &status.pushes);
+        write_relays(&mut json, status, "pulls", &status.pulls);
+    }
     json.end('}');
 }
 
@@ -58,6 +64,47 @@ pub(crate) fn connections(out: &mut dyn Write, status: &ServerStatus, source: &m
     }
     json.end(']');
     json.end('}');
+}
+
+/// Writes the response to `GET /api/v1/pushes`.
+pub(crate) fn pushes(out: &mut dyn Write, status: &ServerStatus, _: &mut dyn Source) {
+    let mut json = Json::new(out);
+    json.begin('{');
+    write_relays(&mut json, status, "pushes", &status.pushes);
+    json.end('}');
+}
+
+/// Writes the response to `GET /api/v1/pulls`.
+pub(crate) fn pulls(out: &mut dyn Write, status: &ServerStatus, _: &mut dyn Source) {
+    let mut json = Json::new(out);
+    json.begin('{');
+    write_relays(&mut json, status, "pulls", &status.pulls);
+    json.end('}');
+}
+
+fn write_relays(json: &mut Json<'_>, status: &ServerStatus, name: &str, relays: &[RelayReport]) {
+    json.name(name);
+    json.begin('[');
+    for relay in relays {
+        json.begin('{');
+        json.named_number("id", relay.id);
+        json.named_text("stream", &relay.stream);
+        json.named_text("target", &relay.target);
+        json.named_text("state", relay.state.name());
+        write_since(json, status, relay.since);
+        json.named_number("bytes", relay.bytes);
+        json.named_number("bits_per_second", relay.bits_per_second);
+        json.named_number("lag_ms", relay.lag);
+        json.named_number("skips", relay.skips);
+        json.named_number("connections", relay.connections);
+        json.named_number("attempts", relay.attempts.into());
+        json.optional_text("why", relay.why.as_deref());
+        let next_try = relay.next_try.map(|at| at.saturating_sub(status.now));
+        json.optional("next_try_s", next_try.map(Thousandths));
+        json.named_value("on_demand", Some(&relay.is_on_demand));
+        json.end('}');
+    }
+    json.end(']');
 }
 
 fn write_stream(

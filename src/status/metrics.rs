@@ -17,6 +17,7 @@ use crate::live::arena::BLOCK_LEN;
 use crate::live::report::{PROTOCOLS, RECEIVED, StreamReport};
 use crate::media::decimal::Thousandths;
 use crate::record::report::{DiskReport, RecordingReport};
+use crate::relay::report::{RelayReport, RelayState};
 
 /// The content type of the response.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -183,6 +184,52 @@ const OF_RECORDING: &[RecordingFigure] = &[
     ),
 ];
 
+const OF_PUSH: &[Figure<RelayReport, u64>] = &[
+    (
+        "brooklet_push_sent_bytes_total",
+        "Bytes sent to the other server.",
+        |push| whole(push.bytes),
+    ),
+    (
+        "brooklet_push_connections_total",
+        "Connections that the other server has accepted.",
+        |push| whole(push.connections),
+    ),
+    (
+        "brooklet_push_failed_attempts",
+        "Attempts that have failed since media flowed last.",
+        |push| whole(push.attempts.into()),
+    ),
+    (
+        "brooklet_push_lag_seconds",
+        "How far the other server is behind.",
+        |push| push.lag,
+    ),
+    (
+        "brooklet_push_skips_total",
+        "Jumps to a newer keyframe because the other server was too slow.",
+        |push| whole(push.skips),
+    ),
+];
+
+const OF_PULL: &[Figure<RelayReport, u64>] = &[
+    (
+        "brooklet_pull_received_bytes_total",
+        "Bytes received from the other server.",
+        |pull| whole(pull.bytes),
+    ),
+    (
+        "brooklet_pull_connections_total",
+        "Connections that the other server has accepted.",
+        |pull| whole(pull.connections),
+    ),
+    (
+        "brooklet_pull_failed_attempts",
+        "Attempts that have failed since media flowed last.",
+        |pull| whole(pull.attempts.into()),
+    ),
+];
+
 /// Metrics of the disk of the recordings.
 const OF_DISK: &[Figure<DiskReport, Option<u64>>] = &[
     (
@@ -246,6 +293,11 @@ pub(crate) fn text(out: &mut dyn Write, status: &ServerStatus, source: &mut dyn 
     out.write_viewers(source);
     out.write_findings(source);
     out.write_info(source);
+    // Where streams go to is for those who may see addresses.
+    if status.is_privileged {
+        out.write_relays(OF_PUSH, "brooklet_push_state", &status.pushes);
+        out.write_relays(OF_PULL, "brooklet_pull_state", &status.pulls);
+    }
     if let (Some(disk), true) = (&status.disk, cfg!(feature = "record")) {
         out.write_disk(disk);
         out.write_recordings(status, source);
@@ -326,6 +378,43 @@ impl Exposition<'_> {
             ];
             out.sample(NAME, &labels, whole(1));
         });
+    }
+
+    /// Writes the figures of pushes or pulls. Nothing is written if there are none.
+    fn write_relays(
+        &mut self,
+        figures: &[Figure<RelayReport, u64>],
+        state: &str,
+        relays: &[RelayReport],
+    ) {
+        if relays.is_empty() {
+            return;
+        }
+        self.family(state, "Whether the push or pull is in this state.");
+        for relay in relays {
+            let id = relay.id.to_string();
+            for one in RelayState::ALL {
+                let labels = [
+                    ("id", id.as_str()),
+                    ("stream", &relay.stream),
+                    ("target", &relay.target),
+                    ("state", one.name()),
+                ];
+                self.sample(state, &labels, whole((one == relay.state).into()));
+            }
+        }
+        for (name, help, value) in figures {
+            self.family(name, help);
+            for relay in relays {
+                let id = relay.id.to_string();
+                let labels = [
+                    ("id", id.as_str()),
+                    ("stream", &relay.stream),
+                    ("target", &relay.target),
+                ];
+                self.sample(name, &labels, value(relay));
+            }
+        }
     }
 
     fn write_disk(&mut self, disk: &DiskReport) {

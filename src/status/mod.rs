@@ -25,6 +25,7 @@ use std::sync::Arc;
 use crate::live::Millis;
 use crate::live::report::{StreamReport, ViewerReport};
 use crate::record::report::{DiskReport, RecordingReport};
+use crate::relay::report::RelayReport;
 use crate::rtmp::stream_key::StreamKey;
 use tracks::TrackStatus;
 
@@ -53,6 +54,10 @@ pub(crate) struct ServerStatus {
     pub(crate) total_blocks: usize,
     /// The disk of the recordings, if there is one.
     pub(crate) disk: Option<DiskReport>,
+    /// The pushes to other servers.
+    pub(crate) pushes: Vec<RelayReport>,
+    /// The pulls from other servers.
+    pub(crate) pulls: Vec<RelayReport>,
 }
 
 /// Looks up streams, viewers and connections, one at a time. Those that come or go during the listing

@@ -2,6 +2,8 @@ mod api_text;
 mod metrics_text;
 #[cfg(feature = "record")]
 mod recordings;
+#[cfg(feature = "relay")]
+mod relays;
 mod stat_text;
 
 use std::sync::Arc;
@@ -181,6 +183,8 @@ fn server(is_privileged: bool) -> Figures {
         free_blocks: 2_038,
         total_blocks: 2_048,
         disk: None,
+        pushes: Vec::new(),
+        pulls: Vec::new(),
     };
     Figures {
         status,

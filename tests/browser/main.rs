@@ -18,6 +18,7 @@ mod other;
 mod other_browsers;
 mod playing;
 mod recordings;
+mod relays;
 mod timing;
 mod under_a_path;
 

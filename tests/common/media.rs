@@ -122,6 +122,16 @@ pub(crate) fn ffmpeg7() -> String {
     })
 }
 
+/// Returns the path of ffmpeg 9, which sends Opus and FLAC over Enhanced RTMP.
+pub(crate) fn ffmpeg9() -> String {
+    std::env::var("BROOKLET_FFMPEG9").unwrap_or_else(|_| {
+        panic!(
+            "set BROOKLET_FFMPEG9 to the path of an ffmpeg 9, such as that in the Python package \
+             imageio-ffmpeg 0.8.1 (imageio_ffmpeg/binaries/ffmpeg-linux-x86_64-v9.0.2)"
+        )
+    })
+}
+
 /// Returns a command for VLC without a display. VLC refuses to run as root, so root switches to nobody.
 pub(crate) fn vlc(writable: &Path) -> Command {
     const NOBODY: &str = "65534";

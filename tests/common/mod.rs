@@ -6,6 +6,7 @@
 // Each test file is a separate crate, and uses only a part of this module.
 #![allow(dead_code)]
 
+pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod ffmpeg8;
 pub(crate) mod framehash;
@@ -16,6 +17,7 @@ pub(crate) mod packets;
 pub(crate) mod process;
 pub(crate) mod publisher;
 pub(crate) mod random;
+pub(crate) mod servers;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};

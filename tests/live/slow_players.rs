@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use brooklet::live::life::Grace;
 use brooklet::live::out::join::Join;
 use brooklet::live::out::subscriber::{PlayEnd, Subscriber};
 
@@ -257,4 +258,67 @@ fn a_send_that_times_out_is_a_stall() {
     fixture.frame(40, false, 1_000);
     fixture.pump();
     assert_eq!(fixture.end_of(&player), Some(PlayEnd::Stalled));
+}
+
+/// Ends the stream of a fixture whose publisher hasn't returned.
+fn end(fixture: &Fixture) {
+    let (generation, now) = (fixture.generation.get(), fixture.now.get());
+    let grace = Grace {
+        until: now,
+        longer_for_hls: 0,
+    };
+    fixture.stream.unpublish(generation, grace, now);
+    assert!(fixture.stream.advance(generation, now).has_ended);
+}
+
+#[test]
+fn what_was_never_offered_comes_before_the_end_of_a_stream() {
+    let fixture = Fixture::published();
+    let mut player = fixture.play(Join::Live);
+    for index in 0..20 {
+        fixture.frame(index * 40, index == 0, 1_000);
+    }
+    end(&fixture);
+    assert_eq!(player.media().len(), 20);
+    assert_eq!(fixture.end_of(&player), Some(PlayEnd::Finished));
+}
+
+#[test]
+fn a_player_that_is_behind_gets_the_rest_before_the_end_of_a_stream() {
+    let fixture = Fixture::published();
+    let mut player = fixture.play(Join::Live);
+    player.sink.set_room(5_300);
+    for index in 0..20 {
+        fixture.frame(index * 40, index == 0, 1_000);
+    }
+    fixture.pump();
+    end(&fixture);
+    assert_eq!(fixture.end_of(&player), None);
+    player.sink.set_room(usize::MAX);
+    fixture.pump();
+    let got = player.got();
+    assert_eq!(got.iter().filter(|got| got.is_video()).count(), 21);
+    // The goodbye.
+    assert_eq!(got.last().map(|got| got.type_id), Some(20));
+    assert!(player.sink.is_finished.load(Ordering::SeqCst));
+    assert_eq!(fixture.end_of(&player), Some(PlayEnd::Finished));
+}
+
+#[test]
+fn a_player_that_stays_behind_is_told_of_the_end_after_the_next_message() {
+    let fixture = Fixture::published();
+    let mut player = fixture.play(Join::Live);
+    player.sink.set_room(5_300);
+    for index in 0..20 {
+        fixture.frame(index * 40, index == 0, 1_000);
+    }
+    fixture.pump();
+    end(&fixture);
+    fixture.wait(10_000);
+    let now = fixture.now.get();
+    fixture.stream.advance(fixture.generation.get(), now);
+    player.sink.set_room(usize::MAX);
+    fixture.pump();
+    assert!(player.media().len() < 10);
+    assert_eq!(fixture.end_of(&player), Some(PlayEnd::Finished));
 }

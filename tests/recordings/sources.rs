@@ -90,7 +90,7 @@ impl Source {
     /// Publishes it in real time.
     pub(crate) fn publish(&self, server: &Brooklet) -> Program {
         let url = server.url(self.pair.name);
-        media::publish_with(&ffmpeg9(), &self.file, &[], &url)
+        media::publish_with(&media::ffmpeg9(), &self.file, &[], &url)
     }
 
     /// The recorded files, in order.
@@ -101,14 +101,4 @@ impl Source {
         files.sort();
         files
     }
-}
-
-/// An ffmpeg that sends Opus and FLAC over Enhanced RTMP.
-fn ffmpeg9() -> String {
-    std::env::var("BROOKLET_FFMPEG9").unwrap_or_else(|_| {
-        panic!(
-            "set BROOKLET_FFMPEG9 to the path of an ffmpeg 9, such as that in the Python package \
-             imageio-ffmpeg 0.8.1 (imageio_ffmpeg/binaries/ffmpeg-linux-x86_64-v9.0.2)"
-        )
-    })
 }

@@ -33,6 +33,8 @@ pub(in crate::live) enum WireFormat {
         message_stream_id: u32,
         /// The player's dialect, for the commands that end the stream.
         dialect: Dialect,
+        /// Whether the receiver is a server to which the stream is published.
+        is_publisher: bool,
     },
     /// The tags of an FLV file (FLV, Annex E).
     Flv {
@@ -93,8 +95,10 @@ impl WireFormat {
     pub(super) fn frame(&self, message: &Message, framed: &mut FramedMessage) {
         match *self {
             WireFormat::Rtmp {
-                message_stream_id, ..
-            } => rtmp::frame(message, message_stream_id, framed),
+                message_stream_id,
+                is_publisher,
+                ..
+            } => rtmp::frame(message, message_stream_id, is_publisher, framed),
             WireFormat::Flv { base } => flv::frame(message, base, framed),
             WireFormat::Mp4 { base } => framed.head.push(&mp4::fragment(message, base).head()),
         }

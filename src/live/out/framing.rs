@@ -10,7 +10,9 @@ use super::framed::FramedMessage;
 use super::message::Message;
 use crate::live::tracks::Has;
 use crate::media::mp4::Presentation;
-use crate::rtmp::server_session::{Dialect, Over, end_of_stream, no_codec_for_player};
+use crate::rtmp::server_session::{
+    Dialect, Over, end_of_publish, end_of_stream, no_codec_for_player,
+};
 
 /// See the module's documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +42,19 @@ impl Framing {
             format: WireFormat::Rtmp {
                 message_stream_id,
                 dialect,
+                is_publisher: false,
+            },
+            carrier: Carrier::Raw,
+        }
+    }
+
+    /// The framing of RTMP for a server, to which the stream is published on this message stream.
+    pub const fn publishing(message_stream_id: u32) -> Framing {
+        Framing {
+            format: WireFormat::Rtmp {
+                message_stream_id,
+                dialect: Dialect::AMF0,
+                is_publisher: true,
             },
             carrier: Carrier::Raw,
         }
@@ -56,6 +71,12 @@ impl Framing {
         let base = mp4::Base { video: 0, audio: 0 };
         let format = WireFormat::Mp4 { base };
         Framing { format, carrier }
+    }
+
+    /// Whether the receiver is a server, to which the stream is published.
+    pub(super) fn is_push(&self) -> bool {
+        let format = self.format;
+        matches!(format, WireFormat::Rtmp { is_publisher, .. } if is_publisher)
     }
 
     /// Whether framed messages have the same length in both framings.
@@ -99,8 +120,12 @@ impl Framing {
         if let WireFormat::Rtmp {
             message_stream_id,
             dialect,
+            is_publisher,
         } = self.format
         {
+            if is_publisher {
+                return end_of_publish(message_stream_id);
+            }
             return match over {
                 Some(over) => end_of_stream(message_stream_id, dialect, over),
                 None => no_codec_for_player(message_stream_id, dialect),
@@ -192,5 +217,24 @@ mod tests {
         let framing = Framing::rtmp(1, Dialect::AMF0);
         let frame = framing.frame(&message(Kind::Data, 5000, 3));
         assert_eq!(framed(&frame, b"abc", 0)[..4], [5, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_server_gets_metadata_as_publishers_send_it() {
+        let framing = Framing::publishing(5);
+        let frame = framing.frame(&message(Kind::Data, 5000, 3));
+        let bytes = framed(&frame, b"abc", 0);
+        assert_eq!(bytes.len() as u64, frame.total_len());
+        assert_eq!(bytes[..12], *b"\x05\0\0\0\0\0\x13\x12\x05\0\0\0");
+        assert_eq!(bytes[12..], *b"\x02\0\x0D@setDataFrameabc");
+        for skip in 0..bytes.len() {
+            assert_eq!(framed(&frame, b"abc", skip as u64), bytes[skip..]);
+        }
+        let video = message(Kind::Video, 5000, 3);
+        let player = Framing::rtmp(5, Dialect::AMF0).frame(&video);
+        assert_eq!(
+            framed(&framing.frame(&video), b"abc", 0),
+            framed(&player, b"abc", 0)
+        );
     }
 }

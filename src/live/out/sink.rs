@@ -7,6 +7,11 @@ pub trait Sink: Send + Sync {
     /// Sends some of the bytes, from the front. Returns `WouldBlock` if it can accept none now.
     fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
+    /// Sends bytes that were accepted and haven't left yet, without waiting; true if there are none.
+    fn flush(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
     /// Ends the connection; its own thread wakes up and cleans up.
     fn shutdown(&self);
 

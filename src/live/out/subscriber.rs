@@ -173,6 +173,8 @@ struct Edge {
 enum Ending {
     /// The play goes on.
     No,
+    /// The stream is over. The play goes on up to the last message, and is then told so.
+    Draining(Over),
     /// The play ends at the next message boundary; the connection stays open.
     Retiring,
     /// The play ends after the control bytes; the connection is finished.
@@ -267,6 +269,12 @@ impl Subscriber {
         }
     }
 
+    /// Whether somebody watches. A server to which the stream is pushed is no viewer: it has figures of
+    /// its own.
+    pub(in crate::live) fn is_viewer(&self) -> bool {
+        !self.receiver.framing.is_push()
+    }
+
     /// The messages and bytes sent so far.
     pub fn delivered(&self) -> Delivered {
         self.record.delivered
@@ -338,8 +346,22 @@ impl Subscriber {
         self.queue_end(end, &bytes);
     }
 
+    /// Tells the receiver that the stream is over, once it has got everything before that.
+    pub(in crate::live) fn drain(&mut self, over: Over) {
+        if matches!(self.ending, Ending::No) {
+            self.ending = Ending::Draining(over);
+        }
+    }
+
+    /// Doesn't wait any longer for a receiver that hasn't got everything before the end.
+    pub(in crate::live) fn stop_draining(&mut self) {
+        if let Ending::Draining(over) = self.ending {
+            self.say_goodbye(PlayEnd::Finished, Some(over));
+        }
+    }
+
     fn is_ending(&self) -> bool {
-        !matches!(self.ending, Ending::No)
+        !matches!(self.ending, Ending::No | Ending::Draining(_))
     }
 
     /// Ends the play and leaves the socket to others. Returns the control bytes that the caller must

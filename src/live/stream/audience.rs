@@ -71,16 +71,24 @@ impl Audience {
 
     /// Notes the number of viewers, `by_hls` of which watch by HLS.
     pub(super) fn note_viewers(&mut self, by_hls: usize) {
-        self.peak_viewers = self.peak_viewers.max(self.subscribers.len() + by_hls);
+        let viewers = self.viewers().count() + by_hls;
+        self.peak_viewers = self.peak_viewers.max(viewers);
+    }
+
+    fn viewers(&self) -> impl Iterator<Item = &Subscriber> {
+        self.subscribers.iter().filter(|of| of.is_viewer())
     }
 
     /// Detaches a subscriber.
     pub(super) fn leave(&mut self, id: u64) -> Option<Delivered> {
         let index = self.index_of(id)?;
-        let delivered = self.subscribers.swap_remove(index).delivered();
+        let subscriber = self.subscribers.swap_remove(index);
+        let delivered = subscriber.delivered();
         // After a crowd has left, its memory must not be kept.
         shrink(&mut self.subscribers);
-        self.past.add(delivered);
+        if subscriber.is_viewer() {
+            self.past.add(delivered);
+        }
         Some(delivered)
     }
 
@@ -125,7 +133,9 @@ impl Audience {
             has_unsent |= subscriber.pump(&view, &mut desk);
             // Messages that all subscribers have been sent may leave the log.
             needs = needs.and(subscriber.needs());
-            total += subscriber.delivered().bytes;
+            if subscriber.is_viewer() {
+                total += subscriber.delivered().bytes;
+            }
         }
         // The total only grows: a subscriber's figures move to `past` when it leaves.
         self.rate.add(total.saturating_sub(self.rated), now);
@@ -180,11 +190,17 @@ impl Audience {
         log.set_needs(needs.fold(Needs::NOTHING, Needs::and));
     }
 
-    /// Queues the last bytes of each subscriber's framing at the end of a stream.
-    pub(super) fn queue_last_words(&mut self, over: Over) {
-        for subscriber in &mut self.subscribers {
-            subscriber.say_goodbye(PlayEnd::Finished, Some(over));
-        }
+    /// Lets each subscriber get what is left of a stream that is over, and then the last bytes of its
+    /// framing.
+    pub(super) fn drain(&mut self, over: Over) {
+        self.subscribers.iter_mut().for_each(|of| of.drain(over));
+    }
+
+    /// Doesn't wait any longer for subscribers that haven't got everything before the end.
+    pub(super) fn stop_draining(&mut self) {
+        self.subscribers
+            .iter_mut()
+            .for_each(Subscriber::stop_draining);
     }
 
     /// Disconnects the subscribers that have been sent everything and haven't hung up.
@@ -193,9 +209,15 @@ impl Audience {
         all.for_each(Subscriber::disconnect_finished);
     }
 
-    /// The subscriber with the next higher id.
+    /// The age of the oldest message that a subscriber hasn't got yet, in ms.
+    pub(super) fn lag_of(&self, id: u64, log: &Log, now: Millis) -> Millis {
+        let index = self.index_of(id);
+        index.map_or(0, |index| self.subscribers[index].report(log, now).lag)
+    }
+
+    /// The viewer with the next higher id.
     pub(super) fn viewer_after(&self, id: u64, log: &Log, now: Millis) -> Option<ViewerReport> {
-        let later = self.subscribers.iter().filter(|viewer| viewer.id > id);
+        let later = self.viewers().filter(|viewer| viewer.id > id);
         let next = later.min_by_key(|viewer| viewer.id)?;
         Some(next.report(log, now))
     }
@@ -212,7 +234,7 @@ impl Audience {
     /// Completes a report with the figures of present and earlier receivers.
     pub(super) fn complete(&self, report: StreamReport, log: &Log, now: Millis) -> StreamReport {
         let mut viewers = Viewers::default();
-        for viewer in &self.subscribers {
+        for viewer in self.viewers() {
             viewers.add(&viewer.report(log, now));
         }
         let mut all = self.past;

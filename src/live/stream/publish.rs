@@ -179,12 +179,14 @@ impl Stream {
                 }
                 if outlook.until.is_none() {
                     state.life.close();
+                    state.stop_draining(now);
                 }
                 self.changed.notify();
                 self.grown.notify();
             }
             _ => {
                 state.life.close();
+                state.stop_draining(now);
                 state.audience.disconnect_finished();
             }
         }

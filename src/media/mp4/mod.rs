@@ -34,8 +34,14 @@
 //! uses. Only the tag header and [what MP4 forbids](super::access_unit::clean_range) are left out.
 
 mod boxes;
+#[cfg(any(feature = "record", feature = "relay"))]
+// The reader of recordings, which is public, has it in its interface.
+#[cfg_attr(not(feature = "record"), allow(unreachable_pub))]
+mod boxes_read;
 mod codec_string;
-#[cfg(feature = "record")]
+#[cfg(feature = "relay")]
+pub mod demux;
+#[cfg(any(feature = "record", feature = "relay"))]
 mod fields;
 mod fragment;
 #[cfg(feature = "record")]

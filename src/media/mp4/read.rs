@@ -4,6 +4,8 @@
 
 use std::slice::ChunksExact;
 
+pub use super::boxes_read::BoxHeader;
+use super::boxes_read::{expect_box, find, next_box};
 use super::fields::Fields;
 use super::note::{Counts, MAX_SAMPLES, moof_len};
 use super::{AUDIO_TRACK_ID, MAX_CONFIG_LEN, VIDEO_TRACK_ID};
@@ -11,59 +13,6 @@ use crate::media::Medium;
 
 /// The maximum length of everything in front of the first fragment of a file, in bytes.
 pub const MAX_FILE_HEAD_LEN: usize = 2 * MAX_CONFIG_LEN + 4096;
-
-/// The header of a box.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BoxHeader {
-    /// Four letters.
-    pub name: [u8; 4],
-    /// The length of the header in bytes, 8 or 16.
-    pub header_len: u8,
-    /// The length of the box in bytes, header included.
-    pub len: u64,
-}
-
-impl BoxHeader {
-    /// Reads the header at the beginning of `bytes`, of which 16 are enough. `None` if it is cut, the
-    /// length is less than that of the header, or is not given.
-    pub fn parse(bytes: &[u8]) -> Option<BoxHeader> {
-        let mut f = Fields(bytes);
-        let (size, name) = (f.u32()?, f.array()?);
-        let (header_len, len) = match size {
-            1 => (16, f.u64()?),
-            size => (8, size.into()),
-        };
-        (len >= u64::from(header_len)).then_some(BoxHeader {
-            name,
-            header_len,
-            len,
-        })
-    }
-}
-
-/// Takes the next box: its name, the whole of it, and its body.
-fn next_box<'a>(f: &mut Fields<'a>) -> Option<([u8; 4], &'a [u8], &'a [u8])> {
-    let header = BoxHeader::parse(f.0)?;
-    let whole = f.take(usize::try_from(header.len).ok()?)?;
-    Some((header.name, whole, whole.get(header.header_len.into()..)?))
-}
-
-/// Takes the next box, which must have this name.
-fn expect_box<'a>(f: &mut Fields<'a>, name: &[u8; 4]) -> Option<(&'a [u8], &'a [u8])> {
-    let (found, whole, body) = next_box(f)?;
-    (found == *name).then_some((whole, body))
-}
-
-/// Returns the first box of that name: the whole of it, and its body.
-fn find<'a>(boxes: &'a [u8], name: &[u8; 4]) -> Option<(&'a [u8], &'a [u8])> {
-    let mut f = Fields(boxes);
-    loop {
-        let (found, whole, body) = next_box(&mut f)?;
-        if found == *name {
-            return Some((whole, body));
-        }
-    }
-}
 
 /// What precedes the fragments of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -65,7 +65,7 @@ pub(super) const LISTS: &[Opt] = &[
         value: "KEY",
         default: "only this machine may",
         help: "the key that is needed over HTTP to see addresses of viewers, to end connections, and \
-               to begin and end recordings; or @FILE",
+               to begin and end recordings, pushes and pulls; or @FILE",
         kind: Kind::Secrets(|settings| settings.config.api_key = None),
         set: |settings, text| match settings.config.api_key.replace(parse_api_key(text)?) {
             None => Ok(()),
@@ -113,7 +113,7 @@ mod tests {
             .map(|(name, value)| (name.into(), value.into()));
         match parse(arguments.iter().map(OsString::from), environment)? {
             Request::Serve(settings) => Ok(settings.config),
-            Request::Print(text) => panic!("{text}"),
+            other => panic!("{other:?}"),
         }
     }
 

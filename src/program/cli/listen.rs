@@ -62,6 +62,8 @@ fn is_here(address: &SocketAddr) -> bool {
 fn listeners<'a>(config: &'a mut Config, option: &str) -> &'a mut Vec<SocketAddr> {
     match option {
         "rtmp" => &mut config.rtmp,
+        "rtmps" => &mut config.tls.rtmps,
+        "https" => &mut config.tls.https,
         _ => &mut config.http,
     }
 }

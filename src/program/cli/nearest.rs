@@ -2,21 +2,28 @@
 
 use super::options;
 
-/// Returns the option whose name is closest to an unknown one, if any is close: a typo or two away, or
-/// one name a prefix of the other. Upper case and underscores don't matter.
+/// Returns the option whose name is closest to an unknown one; see [`nearest_of`].
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
+    nearest_of(&mut options().map(|option| option.name), name)
+}
+
+/// Returns the name that is closest to an unknown one, if any is close: a typo or two away, or one name a
+/// prefix of the other. Upper case and underscores don't matter.
+pub(super) fn nearest_of(
+    names: &mut dyn Iterator<Item = &'static str>,
+    name: &str,
+) -> Option<&'static str> {
     let name = name.to_ascii_lowercase().replace('_', "-");
     let most = name.len().div_ceil(3);
-    let rated = options().map(|option| {
-        let option = option.name;
-        let is_part = name.len() > 2 && (option.starts_with(&name) || name.starts_with(option));
-        let distance = if is_part { 0 } else { distance(option, &name) };
-        (distance, option)
+    let rated = names.map(|known| {
+        let is_part = name.len() > 2 && (known.starts_with(&name) || name.starts_with(known));
+        let distance = if is_part { 0 } else { distance(known, &name) };
+        (distance, known)
     });
     // Of several of which the name is a part, the one with the fewest other letters.
-    let (distance, option) =
-        rated.min_by_key(|(distance, option)| (*distance, option.len().abs_diff(name.len())))?;
-    (distance <= most).then_some(option)
+    let (distance, known) =
+        rated.min_by_key(|(distance, known)| (*distance, known.len().abs_diff(name.len())))?;
+    (distance <= most).then_some(known)
 }
 
 /// Returns the number of bytes to insert, remove or replace to turn `a` into `b` (Levenshtein distance).
@@ -47,7 +54,8 @@ mod tests {
             ("PUBLISHKEY", Some("publish-key")),
             ("Play_Key", Some("play-key")),
             ("rmtp", Some("rtmp")),
-            ("https", Some("http")),
+            ("https", Some("https")),
+            ("httpz", Some("http")),
             ("maxlag", Some("max-lag")),
             ("log-level", Some("log")),
             ("mem", Some("memory")),

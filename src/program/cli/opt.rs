@@ -1,5 +1,10 @@
 //! An option: its name, its help, and the way its values are set.
 
+use std::path::Path;
+
+use brooklet::small_file::{self, MANY_VALUES};
+use brooklet::url::without_urls;
+
 use super::Settings;
 
 /// An option with a value.
@@ -85,7 +90,7 @@ impl Opt {
     }
 
     fn read(&self, path: &str, origin: &str, settings: &mut Settings) -> Result<(), String> {
-        let text = std::fs::read_to_string(path)
+        let text = small_file::read_text(Path::new(path), MANY_VALUES)
             .map_err(|error| format!("cannot read {path} for {origin}: {error}"))?;
         let mut is_empty = true;
         for (index, line) in text.lines().map(str::trim).enumerate() {
@@ -111,7 +116,9 @@ impl Opt {
     }
 
     fn set_shown(&self, origin: &str, settings: &mut Settings, text: &str) -> Result<(), String> {
-        (self.set)(settings, text)
-            .map_err(|expected| format!("invalid value {text:?} for {origin}: expected {expected}"))
+        (self.set)(settings, text).map_err(|expected| {
+            let shown = without_urls(text);
+            format!("invalid value {shown:?} for {origin}: expected {expected}")
+        })
     }
 }

@@ -171,7 +171,7 @@ mod tests {
             .map(|(name, value)| (name.into(), value.into()));
         match parse(arguments.iter().map(OsString::from), environment)? {
             Request::Serve(settings) => Ok(settings.config.record),
-            Request::Print(text) => panic!("{text}"),
+            other => panic!("{other:?}"),
         }
     }
 

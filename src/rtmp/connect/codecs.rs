@@ -57,7 +57,7 @@ impl Codecs {
         )
     }
 
-    pub(super) fn new(list: &CodecList, video: &CodecMap, audio: &CodecMap) -> Codecs {
+    fn new(list: &CodecList, video: &CodecMap, audio: &CodecMap) -> Codecs {
         let taken = |map: &CodecMap, of_medium: u16| {
             let others = match (list.is_announced, map.is_announced) {
                 (true, _) => list.bits,
@@ -77,14 +77,14 @@ impl Codecs {
 
 /// The codecs in `fourCcList`.
 #[derive(Default)]
-pub(super) struct CodecList {
+struct CodecList {
     is_announced: bool,
     bits: u16,
 }
 
 /// A map of FourCCs and masks.
 #[derive(Default)]
-pub(super) struct CodecMap {
+struct CodecMap {
     is_announced: bool,
     named: u16,
     taken: u16,
@@ -94,7 +94,7 @@ pub(super) struct CodecMap {
 
 impl CodecList {
     /// Reads the value that begins with this token.
-    pub(super) fn read<'a>(token: Token<'a>, reader: &mut Reader<'a>) -> Result<CodecList, Error> {
+    fn read<'a>(token: Token<'a>, reader: &mut Reader<'a>) -> Result<CodecList, Error> {
         let mut read = CodecList::default();
         if !matches!(token, Token::StrictArray(_)) {
             reader.skip(token)?;
@@ -116,7 +116,7 @@ impl CodecList {
 
 impl CodecMap {
     /// Reads the value that begins with this token.
-    pub(super) fn read<'a>(token: Token<'a>, reader: &mut Reader<'a>) -> Result<CodecMap, Error> {
+    fn read<'a>(token: Token<'a>, reader: &mut Reader<'a>) -> Result<CodecMap, Error> {
         let mut read = CodecMap::default();
         if !token.is_object() {
             reader.skip(token)?;
@@ -138,6 +138,38 @@ impl CodecMap {
             reader.skip(token)?;
         }
         Ok(read)
+    }
+}
+
+/// What a peer announces about codecs, while its properties are read.
+#[derive(Default)]
+pub(in crate::rtmp) struct Announced {
+    list: CodecList,
+    video: CodecMap,
+    audio: CodecMap,
+}
+
+impl Announced {
+    /// Reads the value of a property that begins with this token, if it is about codecs; returns whether
+    /// it was.
+    pub(in crate::rtmp) fn read<'a>(
+        &mut self,
+        name: &str,
+        token: Token<'a>,
+        reader: &mut Reader<'a>,
+    ) -> Result<bool, Error> {
+        match name {
+            "fourCcList" => self.list = CodecList::read(token, reader)?,
+            "videoFourCcInfoMap" => self.video = CodecMap::read(token, reader)?,
+            "audioFourCcInfoMap" => self.audio = CodecMap::read(token, reader)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The codecs that the peer accepts.
+    pub(in crate::rtmp) fn codecs(&self) -> Codecs {
+        Codecs::new(&self.list, &self.video, &self.audio)
     }
 }
 

@@ -34,6 +34,9 @@ const SERVER_NAME_LEN: usize = 36;
 /// Bytes 4 to 8 of S1. A first byte of 3 or more tells clients that there is a digest.
 const VERSION_WITH_DIGEST: [u8; 4] = [4, 5, 0, 1];
 
+/// Bytes 4 to 8 of a C1 with a digest: those of ffmpeg.
+const PLAYER_VERSION: [u8; 4] = [9, 0, 0x7C, 2];
+
 /// The number of possible positions of the digest in its half of the block.
 const PLACES: usize = 728;
 
@@ -92,6 +95,31 @@ impl Signed {
     }
 }
 
+/// Writes version and digest into a client's C1. Returns `None` if it is too short.
+pub(super) fn sign_c1(c1: &mut [u8]) -> Option<()> {
+    c1.get_mut(4..8)?.copy_from_slice(&PLAYER_VERSION);
+    let (_, digest) = digests(DIGEST_FIRST, c1, PLAYER_NAME)?;
+    let at = digest_at(DIGEST_FIRST, c1)?;
+    c1.get_mut(at..at + DIGEST_LEN)?.copy_from_slice(&digest);
+    Some(())
+}
+
+/// Returns the signature at the end of the C2 that answers this S1 and repeats its other bytes; `None` if
+/// S1 has no valid digest.
+pub(super) fn c2_signature(s1: &[u8]) -> Option<Digest> {
+    if s1.get(4..8)? == [0; 4] {
+        return None;
+    }
+    let name = SERVER_KEY.get(..SERVER_NAME_LEN)?;
+    let digest = [KEY_FIRST, DIGEST_FIRST].into_iter().find_map(|sum_at| {
+        let (digest, expected) = digests(sum_at, s1, name)?;
+        (digest == expected).then_some(digest)
+    })?;
+    let (text, _) = s1.split_last_chunk::<DIGEST_LEN>()?;
+    let key = [PLAYER_NAME, SERVER_KEY.get(SERVER_NAME_LEN..)?].concat();
+    hmac(&hmac(&key, &[&digest])?, &[text])
+}
+
 /// Returns the HMAC-SHA256 of the concatenated parts. Always `Some`, since keys may have any length.
 fn hmac(key: &[u8], parts: &[&[u8]]) -> Option<Digest> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
@@ -135,6 +163,15 @@ pub(super) mod tests {
         let digit = |c: u8| char::from(c).to_digit(16).unwrap() as u8;
         let pairs = text.as_bytes().chunks(2);
         pairs.map(|p| digit(p[0]) << 4 | digit(p[1])).collect()
+    }
+
+    /// The signature that a server expects at the end of a C2 that repeats an S1 with a digest.
+    pub(in crate::rtmp::handshake) fn player_signature(c2: &[u8]) -> Digest {
+        let tail = "F0EEC24A8068BEE82E00D0D1029E7E576EEC5D2D29806FAB93B8E636CFEB31AE";
+        let key = [&b"Genuine Adobe Flash Player 001"[..], &unhex(tail)].concat();
+        let sum: usize = c2[8..12].iter().map(|b| *b as usize).sum();
+        let place = sum % 728 + 12;
+        mac(&mac(&key, &c2[place..place + 32]), &c2[..1504])
     }
 
     /// Checks S1 and S2 as ffmpeg does before it plays, and returns the place of S1's digest.

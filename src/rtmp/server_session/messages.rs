@@ -6,12 +6,12 @@ use super::event::{Event, Media};
 use super::{DEFAULT_ACKNOWLEDGE_AFTER, MAX_METADATA_LEN, ServerSession, StreamRole, WINDOW};
 use crate::rtmp::Error;
 use crate::rtmp::aggregate::Aggregate;
-use crate::rtmp::bytes::{Bytes, Parts, slice};
+use crate::rtmp::bytes::{Parts, slice};
 use crate::rtmp::chunk_reader::{InPlace, Limits, Payload, PayloadSource, ReceivedMessage};
 use crate::rtmp::client_command::{Call, ClientCommand};
 use crate::rtmp::data;
 use crate::rtmp::flight_recorder::{CommandName, RecordedEvent, Tape};
-use crate::rtmp::message::{Control, UserControl, medium_of, type_id};
+use crate::rtmp::message::{Control, UserControl, medium_of, type_id, without_selector};
 use crate::rtmp::metadata;
 
 impl<S: PayloadSource> ServerSession<S> {
@@ -204,13 +204,4 @@ impl<S: PayloadSource> ServerSession<S> {
         let parts = self.reader.assembled().map(Payload::parts);
         Parts::new(slice(parts.into_iter().flatten(), range)).unwrap_or_default()
     }
-}
-
-/// Removes the format selector of 0 that precedes the AMF0 values in an AMF3 envelope; some senders omit
-/// it.
-fn without_selector(type_id: u8, body: Bytes<'_>) -> Bytes<'_> {
-    let is_envelope = matches!(type_id, type_id::COMMAND_AMF3 | type_id::DATA_AMF3);
-    body.strip_prefix(&[0])
-        .filter(|_| is_envelope)
-        .unwrap_or(body)
 }

@@ -21,7 +21,7 @@ const MISSING_BYTES: Rate = Rate::new(EMPTY_CHUNKS * FULL_CHUNK, EMPTY_CHUNKS * 
 /// The number of consecutive commands without a readable name that are tolerated.
 const MAX_UNREADABLE: u8 = 10;
 
-pub(super) struct Quotas {
+pub(in crate::rtmp) struct Quotas {
     commands: Rate,
     controls: Rate,
     missing_bytes: Rate,
@@ -44,19 +44,23 @@ impl Default for Quotas {
 }
 
 impl Quotas {
-    pub(super) fn take_command(&mut self, now: u64) -> Result<(), Error> {
+    pub(in crate::rtmp) fn take_command(&mut self, now: u64) -> Result<(), Error> {
         let is_allowed = self.commands.take(1, now);
         check(is_allowed, "commands at a time", COMMANDS.capacity())
     }
 
-    pub(super) fn take_control(&mut self, now: u64) -> Result<(), Error> {
+    pub(in crate::rtmp) fn take_control(&mut self, now: u64) -> Result<(), Error> {
         let is_allowed = self.controls.take(1, now);
         let what = "control messages in a second";
         check(is_allowed, what, CONTROLS.capacity())
     }
 
     /// Charges the bytes that the chunk reader has newly counted; `total` is its count so far.
-    pub(super) fn take_missing_bytes(&mut self, total: u64, now: u64) -> Result<(), Error> {
+    pub(in crate::rtmp) fn take_missing_bytes(
+        &mut self,
+        total: u64,
+        now: u64,
+    ) -> Result<(), Error> {
         let new = total - std::mem::replace(&mut self.counted, total);
         let new = u32::try_from(new).unwrap_or(u32::MAX);
         let is_allowed = self.missing_bytes.take(new, now);
@@ -65,13 +69,13 @@ impl Quotas {
     }
 
     /// Counts a command without a readable name. Some encoders send proprietary commands.
-    pub(super) fn take_unreadable(&mut self, error: Error) -> Result<(), Error> {
+    pub(in crate::rtmp) fn take_unreadable(&mut self, error: Error) -> Result<(), Error> {
         self.unreadable += 1;
         let is_allowed = self.unreadable < MAX_UNREADABLE;
         is_allowed.then_some(()).ok_or(error)
     }
 
-    pub(super) fn note_readable(&mut self) {
+    pub(in crate::rtmp) fn note_readable(&mut self) {
         self.unreadable = 0;
     }
 }

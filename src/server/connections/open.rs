@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex};
 use crate::allowance::{Allowance, Taken};
 use crate::live::Millis;
 use crate::live::out::sink::Sink;
+use crate::net::socket::Socket;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::client::Protocol;
-use crate::server::socket::Socket;
 use crate::status::ConnectionReport;
 
 /// A connection that is open, or whose thread hasn't ended yet.

@@ -8,11 +8,13 @@ use super::open::OpenConnection;
 use crate::allowance::{Allowance, PER_CONNECTION};
 use crate::config::one_client;
 use crate::live::lock;
+#[cfg(feature = "relay")]
+use crate::live::out::sink::Sink;
+use crate::net::socket::Socket;
 use crate::rtmp::flight_recorder::FlightRecorder;
 use crate::server::Shared;
 use crate::server::client::Protocol;
 use crate::server::end::ConnectionEnd;
-use crate::server::socket::Socket;
 
 /// The memory in bytes that a connection needs before it has sent anything: 440 for its entry in the
 /// list (a growing vector may have room for two), 130 for the client's name, 210 for socket, recorder
@@ -72,6 +74,24 @@ impl Permit {
             recorder,
             allowance,
         })
+    }
+
+    /// Notes that the place's owner goes on with another socket, as after a request to connect anew.
+    #[cfg(feature = "relay")]
+    pub(in crate::server) fn change_socket(&self, socket: &Arc<Socket>) {
+        let mut registry = lock(&self.shared.connections.registry);
+        let Some(open) = registry.find(self.id) else {
+            return;
+        };
+        let bytes = open.bytes();
+        open.socket = Some(Arc::clone(socket));
+        if let Some(address) = socket.peer_address() {
+            open.address = address;
+        }
+        if open.cut.is_some() {
+            socket.shutdown();
+        }
+        registry.settle(bytes);
     }
 
     /// Notes that the connection is closed. Its thread may still wait out a grace time.

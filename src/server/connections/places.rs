@@ -190,8 +190,8 @@ mod tests {
     use crate::allowance::Allowance;
     use crate::config::one_client;
     use crate::live::lock;
+    use crate::net::socket::Socket;
     use crate::server::client::Protocol;
-    use crate::server::socket::Socket;
 
     /// One socket for all connections: none of them sends anything.
     fn socket() -> Arc<Socket> {

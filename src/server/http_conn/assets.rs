@@ -149,7 +149,8 @@ mod tests {
             let found = urls.iter().find(|url| text.contains(*url));
             assert_eq!(found, None, "in {}", asset.name);
         }
-        assert!(len < 40 * 1024, "{len} bytes");
+        // With pushes and pulls, and a form for them.
+        assert!(len < 42 * 1024, "{len} bytes");
         assert!(sent < 15_000, "{sent} bytes as gzip");
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::allowance::Allowance;
 use crate::http::{Head, Method, Response, Route, Status, websocket};
 use crate::live::stream::Stream;
+use crate::net::socket::Socket;
 use crate::rtmp::stream_key::StreamKey;
 use crate::server::Shared;
 use crate::server::access::{Credentials, Page};
@@ -13,7 +14,6 @@ use crate::server::client::{Action, Client};
 use crate::server::connections::Connections;
 use crate::server::handler::{Refusal, RefusalKind, StreamRequest};
 use crate::server::lines::About;
-use crate::server::socket::Socket;
 
 /// See the module's documentation.
 pub(super) struct Exchange<'a> {
@@ -21,6 +21,8 @@ pub(super) struct Exchange<'a> {
     pub(super) socket: &'a Arc<Socket>,
     pub(super) client: &'a Client,
     pub(super) head: &'a Head<'a>,
+    /// The body, of the few requests that have one.
+    pub(super) body: &'a [u8],
     pub(super) credentials: Credentials<'a>,
     pub(super) page: Page<'a>,
     /// Pays for the memory that the answer occupies.
@@ -40,6 +42,14 @@ pub(super) struct Admission {
     pub(super) key: StreamKey,
     /// The stream, if there is one.
     pub(super) stream: Option<Arc<Stream>>,
+}
+
+impl Admission {
+    /// The stream, if it was published. For one that is pulled on demand, waits some seconds.
+    pub(super) fn published(self, shared: &Shared) -> Option<Arc<Stream>> {
+        let stream = self.stream.filter(|stream| stream.was_published());
+        stream.or_else(|| shared.relays.fetch(shared, &self.key))
+    }
 }
 
 /// The facts about a request that its response depends on.
@@ -82,6 +92,10 @@ impl<'a> Exchange<'a> {
             Route::Connections
             | Route::Connection(_)
             | Route::Recording(_)
+            | Route::Pushes
+            | Route::Push(_)
+            | Route::Pulls
+            | Route::Pull(_)
             | Route::Metrics
             | Route::Stat => false,
             _ => {
@@ -132,6 +146,23 @@ impl<'a> Exchange<'a> {
             super::retry_later(Status::ServiceUnavailable, &why)
         })?;
         Ok(Admission { key, stream })
+    }
+
+    /// Fails if the client is a server that would get back what comes from it.
+    pub(super) fn check_circle(&self, key: &StreamKey) -> Result<(), Response> {
+        let (shared, agent) = (self.shared, self.client.user_agent());
+        let checked = shared.relays.check(agent);
+        let checked = checked.and_then(|()| {
+            let relays = &shared.relays;
+            relays.check_stream(shared, agent, Action::Play, key)
+        });
+        checked.map_err(|why| {
+            self.warn(
+                About::Connection,
+                format_args!("refused play of {key}: {why}"),
+            );
+            Response::text(Status::Forbidden, why)
+        })
     }
 
     /// Fails if the host name of a request isn't known to be this server's. Also checked for the page

@@ -64,8 +64,9 @@ pub(super) fn reply(
         _ => None,
     };
     let admission = exchange.authorize(key)?;
-    let is_missing = || not_found(file.is_some(), &admission.key);
-    let stream = admission.stream.ok_or_else(is_missing)?;
+    let name = admission.key.clone();
+    let stream = admission.published(exchange.shared);
+    let stream = stream.ok_or_else(|| not_found(file.is_some(), &name))?;
     let head = exchange.head;
     let query = head.query().unwrap_or_default();
     let request = match (file, route) {

@@ -13,7 +13,7 @@ use std::io;
 use super::scratch::{Scratch, Scratches};
 use crate::allowance::{Allowance, Taken};
 use crate::http::head::MAX_HEAD_LEN;
-use crate::server::socket::Socket;
+use crate::net::socket::Socket;
 
 /// The maximum number of bytes that are read at a time.
 const READ_LEN: usize = 1024;

@@ -22,7 +22,7 @@ pub(super) fn keyframe(
     exchange: &mut Exchange<'_>,
     key: &StreamKey,
 ) -> Result<Reply<'static>, Response> {
-    let stream = exchange.authorize(key)?.stream;
+    let stream = exchange.authorize(key)?.published(exchange.shared);
     let stream = stream.ok_or_else(|| not_live(key))?;
     Ok(Reply::Keyframe(Keyframe(stream)))
 }

@@ -7,8 +7,9 @@ use super::Reply;
 use super::end::HttpEnd;
 use super::exchange::{Exchange, response_to};
 use super::record;
+use super::relay;
 use super::writer::Writer;
-use crate::http::{self, Response, Route};
+use crate::http::{self, Method, Response, Route};
 use crate::live::Millis;
 use crate::live::report::{ViewerReport, sum};
 use crate::rtmp::stream_key::StreamKey;
@@ -41,7 +42,13 @@ pub(super) fn reply<'s>(
     let is_privileged = guard.is_privileged(client, credentials, &exchange.page, shared.now());
     let needs_privileges = matches!(
         route,
-        Route::Connections | Route::Connection(_) | Route::Recording(_)
+        Route::Connections
+            | Route::Connection(_)
+            | Route::Recording(_)
+            | Route::Pushes
+            | Route::Push(_)
+            | Route::Pulls
+            | Route::Pull(_)
     );
     if needs_privileges && !is_privileged {
         log_wrong_key(exchange, route, None);
@@ -56,6 +63,14 @@ pub(super) fn reply<'s>(
     let (content_type, write, looks): (_, WriteStatus, _) = match route {
         Route::Connection(id) => return Ok(Reply::Response(kick(exchange, *id))),
         Route::Recording(key) => return record::reply(exchange, key).map(Reply::Response),
+        Route::Push(_) | Route::Pull(_) => {
+            return relay::reply(exchange, route).map(Reply::Response);
+        }
+        Route::Pushes | Route::Pulls if exchange.head.method() == Method::Post => {
+            return relay::reply(exchange, route).map(Reply::Response);
+        }
+        Route::Pushes => (json, api::pushes, 1),
+        Route::Pulls => (json, api::pulls, 1),
         Route::Connections => (json, api::connections, shared.connections.count()),
         Route::Metrics => (
             metrics::CONTENT_TYPE,
@@ -102,6 +117,8 @@ impl StatusReply<'_> {
             free_blocks: shared.arena.free_blocks(),
             total_blocks: shared.arena.total_blocks(),
             disk: shared.recordings.disk(),
+            pushes: shared.relays.pushes(self.lister.now),
+            pulls: shared.relays.pulls(self.lister.now),
         };
         let response = Response::new(self.content_type, Vec::new());
         writer.write_made(response, &mut |out| {
@@ -120,6 +137,10 @@ pub(super) fn log_wrong_key(exchange: &Exchange<'_>, route: &Route, visitor: Opt
     let what = match route {
         Route::Connection(_) => "to end a connection",
         Route::Recording(_) => "to begin or end a recording",
+        Route::Push(_) => "to end a push",
+        Route::Pull(_) => "to end a pull",
+        Route::Pushes => "for /api/v1/pushes",
+        Route::Pulls => "for /api/v1/pulls",
         Route::Connections => "for /api/v1/connections",
         Route::Metrics => "for /metrics",
         Route::Stat => "for /stat",

@@ -60,10 +60,10 @@ pub(super) fn media(
     container: Container,
 ) -> Result<Reply<'static>, Response> {
     let admission = exchange.authorize(key)?;
-    let published = admission.stream.filter(|stream| stream.was_published());
-    let Some(stream) = published else {
-        return Err(not_live(&admission.key));
-    };
+    let name = admission.key.clone();
+    exchange.check_circle(&name)?;
+    let stream = admission.published(exchange.shared);
+    let stream = stream.ok_or_else(|| not_live(&name))?;
     let mut switching = None;
     if websocket::is_upgrade(exchange.head) {
         let response = switching.insert(exchange.accept_websocket()?);
@@ -107,7 +107,7 @@ pub(super) fn media(
         request
     };
     let (shared, now) = (exchange.shared, exchange.shared.now());
-    let playing = Playing::start(shared, &admission.key, 0, request, taken, now);
+    let playing = Playing::start(shared, &name, 0, request, taken, now);
     Ok(Reply::Viewing(Viewing {
         playing,
         carrier,

@@ -10,11 +10,11 @@ use super::exchange::Facts;
 use crate::http::response::Length;
 use crate::http::{Rejected, Response, Status, conditions, inflate};
 use crate::live::Millis;
+use crate::net::socket::Socket;
 use crate::server::Shared;
 use crate::server::connection::check_open;
 use crate::server::end::ConnectionEnd;
 use crate::server::handler::Client;
-use crate::server::socket::Socket;
 use crate::server::wall_clock;
 
 /// The minimum rate at which a client has to receive a response, in bytes per ms: 128 kbit/s, too little

@@ -16,7 +16,7 @@ use crate::server::lines::About;
 use crate::server::publishing::{Publishing, advance};
 
 /// The number of blocks that a publisher keeps for its next message: enough for most frames.
-const SPARE_BLOCKS: usize = 4;
+pub(in crate::server) const SPARE_BLOCKS: usize = 4;
 
 impl RtmpConnection {
     #[inline(never)] // Keeps these locals off the stack of idle connection threads.
@@ -97,7 +97,9 @@ impl RtmpConnection {
             taken,
             now,
         );
+        let stream = Arc::clone(&publishing.stream);
         push(&mut self.publishing, publishing);
+        self.shared.relays.published(&self.shared, &stream);
         self.record(message_stream_id, &key, kind);
         Ok(())
     }
@@ -167,6 +169,6 @@ impl RtmpConnection {
 
 /// Returns the number of bytes that a published stream occupies outside of the arena, including its
 /// place in the connection's list.
-fn publish_cost(key: &StreamKey) -> usize {
+pub(in crate::server) fn publish_cost(key: &StreamKey) -> usize {
     stream_cost(key) + PUBLISH_COST + 2 * size_of::<Publishing>()
 }

@@ -42,6 +42,10 @@ impl RtmpConnection {
                 return Err(RtmpEnd::refused("connect", &why));
             }
         };
+        if let Err(why) = self.shared.relays.check(&connect.flash_ver) {
+            self.session.refuse_connect(CONNECT_REJECTED, why);
+            return Err(RtmpEnd::refused("connect", why));
+        }
         // The app isn't logged, since any part of it may be a key.
         log::debug!("{} connect{}", self.client, self.name);
         let connections = &self.shared.connections;
@@ -97,6 +101,12 @@ impl RtmpConnection {
             Action::Play => shared.handler.play(client, &mut request),
         });
         let key = request.key().clone();
+        let flash_ver = &client.connect().flash_ver;
+        let circle = shared.relays.check_stream(shared, flash_ver, action, &key);
+        if let (Ok(()), Err(why)) = (&decided, circle) {
+            refuse([DENIED, PLAY_FAILED], why);
+            return Err(RtmpEnd::refused(&format!("{verb} {key}"), why));
+        }
         if let Err(refusal) = decided {
             let key = match action {
                 Action::Publish => key,

@@ -3,6 +3,8 @@
 //! ever crashed one.
 
 mod amf;
+mod client_session;
+mod files;
 mod http;
 mod media;
 mod mp4;
@@ -43,6 +45,8 @@ use brooklet::rtmp::server_session::{Event, MAX_REPLIES, ServerSession};
 use brooklet::rtmp::{Error, metadata as rtmp_metadata};
 
 pub use amf::{amf0, amf3, metadata};
+pub use client_session::client_session;
+pub use files::{demux, flv_reader};
 pub use http::{http_head, websocket};
 pub use media::tag;
 pub use mp4::mp4;
@@ -52,6 +56,11 @@ pub use session::{HANDSHAKE_LEN, session, session_bytes};
 
 /// The longest media message in these tests.
 const MAX_MESSAGE: u32 = 1 << 20;
+
+thread_local! {
+    // Arenas stay claimed for the rest of the process: one per thread.
+    static ARENA: Arena = Arena::new(16 * BLOCK_LEN);
+}
 
 /// A message as it was read, or the error that ended the reading.
 type Read = Result<(ReceivedMessage<'static>, Vec<u8>), Error>;

@@ -76,11 +76,6 @@ pub fn session_bytes(bytes: &[u8], piece_len: usize) {
     });
 }
 
-thread_local! {
-    // Arenas stay claimed for the rest of the process: one per thread.
-    static ARENA: Arena = Arena::new(16 * BLOCK_LEN);
-}
-
 /// A session with its caller's behavior.
 struct Connection {
     session: ServerSession<Arena>,

@@ -147,7 +147,7 @@ impl Subscriber {
         let last = record.last_skip.get();
         let is_new = last.is_none_or(|last| view.now.saturating_sub(last) > EPISODE);
         record.last_skip = When::at(view.now);
-        if is_new && skips.len() < MAX_REPORTS {
+        if is_new && self.is_viewer() && skips.len() < MAX_REPORTS {
             skips.push(Skip {
                 subscriber: self.id,
                 lag: lag_of(from, view.log, view.now),

@@ -42,6 +42,10 @@ impl Subscriber {
 
     /// Chooses the next piece at a message boundary, and sends it.
     fn begin(&mut self, view: &StreamView<'_>, desk: &mut Desk) -> io::Result<SendStep> {
+        // Encrypted bytes may wait though all of their plaintext was accepted, even at the end of a stream.
+        if !self.sink.flush()? {
+            return Ok(SendStep::Blocked);
+        }
         if !self.control.as_slice().is_empty() {
             return self.send_control(0, view);
         }
@@ -49,10 +53,14 @@ impl Subscriber {
             self.complete_end();
             return Ok(SendStep::Idle);
         }
-        if self.is_paused {
+        let is_draining = matches!(self.ending, Ending::Draining(_));
+        if self.is_paused && !is_draining {
             return Ok(SendStep::Idle);
         }
         self.place_cursor(view, &mut desk.skips);
+        if is_draining && (self.is_paused || self.has_all(view)) {
+            self.stop_draining();
+        }
         if self.is_ending() {
             return Ok(SendStep::Sent);
         }
@@ -207,7 +215,8 @@ impl Subscriber {
             self.note_untaken(next - first);
         }
         let is_at_end = matches!(self.cursor, LogCursor::At(number) if number == view.log.end());
-        Ok(if is_at_end && !self.has_other_business() {
+        let has_more = self.has_other_business() || matches!(self.ending, Ending::Draining(_));
+        Ok(if is_at_end && !has_more {
             SendStep::Idle
         } else {
             SendStep::Sent
@@ -257,6 +266,14 @@ impl Subscriber {
             }
         }
         next
+    }
+
+    /// Whether nothing of an ended stream is left for the receiver.
+    fn has_all(&self, view: &StreamView<'_>) -> bool {
+        match self.cursor {
+            LogCursor::At(number) => number >= view.log.end(),
+            LogCursor::Waiting { .. } => true,
+        }
     }
 
     /// Whether there are control bytes or an end to send.

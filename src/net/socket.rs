@@ -8,11 +8,16 @@ use std::time::{Duration, Instant};
 
 use socket2::{SockRef, TcpKeepalive};
 
+use super::tls::Tls;
 use crate::live::out::sink::Sink;
 
 /// The maximum number of unsent bytes that the kernel holds for a socket. No skip can remove lag in the
 /// kernel's buffer, and by default Linux accepts 4 MB for a player that has stopped reading.
 const MAX_UNSENT: u32 = 256 * 1024;
+
+/// The same for a connection to another server: what the kernel holds there isn't seen to be stuck.
+#[cfg(feature = "relay")]
+const MAX_UNSENT_OUTGOING: u32 = 64 * 1024;
 
 /// The timeout of a blocking write of replies.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,10 +25,15 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The kernel gives up a peer that acknowledges no data for this long, or has no room for more.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// The same for a server, behind which viewers wait.
+#[cfg(feature = "relay")]
+const USER_TIMEOUT_OUTGOING: Duration = Duration::from_secs(10);
+
 /// See the module's documentation. Shared between the connection's own thread, which reads, and the
 /// threads of the publishers whose streams it plays, which send.
 pub(crate) struct Socket {
     stream: TcpStream,
+    tls: Option<Box<Tls>>,
     /// The number of the subscriber that is in the middle of a message; 0 for none. A connection may
     /// play several streams, whose messages must not be mixed.
     claimed_by: AtomicU64,
@@ -36,6 +46,16 @@ pub(crate) struct Socket {
 impl Socket {
     /// Wraps an accepted connection and sets its options, except those that the kernel doesn't support.
     pub(crate) fn new(stream: TcpStream) -> Socket {
+        Socket::with(stream, USER_TIMEOUT, MAX_UNSENT)
+    }
+
+    /// Wraps a connection to another server.
+    #[cfg(feature = "relay")]
+    pub(crate) fn outgoing(stream: TcpStream) -> Socket {
+        Socket::with(stream, USER_TIMEOUT_OUTGOING, MAX_UNSENT_OUTGOING)
+    }
+
+    fn with(stream: TcpStream, user_timeout: Duration, max_unsent: u32) -> Socket {
         let socket = SockRef::from(&stream);
         let keepalive = TcpKeepalive::new()
             .with_time(Duration::from_secs(20))
@@ -45,8 +65,8 @@ impl Socket {
             // Replies are small and written whole. Nagle's algorithm would delay them by 40 ms.
             socket.set_tcp_nodelay(true),
             socket.set_tcp_keepalive(&keepalive),
-            socket.set_tcp_user_timeout(Some(USER_TIMEOUT)),
-            socket.set_tcp_notsent_lowat(MAX_UNSENT),
+            socket.set_tcp_user_timeout(Some(user_timeout)),
+            socket.set_tcp_notsent_lowat(max_unsent),
             socket.set_write_timeout(Some(WRITE_TIMEOUT)),
         ];
         for error in results.into_iter().filter_map(Result::err) {
@@ -54,11 +74,31 @@ impl Socket {
         }
         Socket {
             stream,
+            tls: None,
             claimed_by: AtomicU64::new(0),
             received: AtomicU64::new(0),
             sent: AtomicU64::new(0),
             read_timeout: AtomicU64::new(0),
         }
+    }
+
+    /// The same inside of TLS. The handshake is done by the first reads and writes.
+    pub(crate) fn accept_tls(self, server: &super::tls::TlsServer) -> io::Result<Socket> {
+        let tls = Some(Box::new(server.accept()?));
+        Ok(Socket { tls, ..self })
+    }
+
+    /// The same inside of TLS, to a server of this name. With a pin, its certificate has to have this
+    /// SHA-256. The handshake is done by the first reads and writes.
+    #[cfg(feature = "relay")]
+    pub(crate) fn connect_tls(
+        self,
+        client: &super::tls::TlsClient,
+        host: &str,
+        pin: Option<&[u8; 32]>,
+    ) -> io::Result<Socket> {
+        let tls = Some(Box::new(client.connect(host, pin)?));
+        Ok(Socket { tls, ..self })
     }
 
     /// The address at which the connection was accepted; `None` if it is gone already.
@@ -67,17 +107,57 @@ impl Socket {
         Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
     }
 
+    /// The address of the peer; `None` if the connection is gone already.
+    #[cfg(feature = "relay")]
+    pub(crate) fn peer_address(&self) -> Option<SocketAddr> {
+        let address = self.stream.peer_addr().ok()?;
+        Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+    }
+
+    /// The number of bytes that the peer's system has acknowledged, and the number of those that it
+    /// hasn't; `None` if this system doesn't tell.
+    #[cfg(feature = "relay")]
+    pub(crate) fn acknowledged(&self) -> Option<[u64; 2]> {
+        #[cfg(target_os = "linux")]
+        return super::acknowledged::ask(
+            self.stream.local_addr().ok()?,
+            self.stream.peer_addr().ok()?,
+        );
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
+    /// Whether the peer speaks TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Why TLS has failed, in words; `None` if it hasn't.
+    pub(crate) fn tls_failure(&self) -> Option<String> {
+        self.tls.as_ref()?.failure()
+    }
+
     /// Reads available bytes. Waits for them for at most the read timeout, after which it fails with
-    /// [`WouldBlock`](ErrorKind::WouldBlock). Fails with [`TimedOut`](ErrorKind::TimedOut) if the kernel
+    /// [`WouldBlock`](ErrorKind::WouldBlock). Fails with [`Interrupted`](ErrorKind::Interrupted) if bytes
+    /// have come, but none for the caller, as in a handshake of TLS. Fails with [`TimedOut`](ErrorKind::TimedOut) if the kernel
     /// has given up the connection.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let result = (&self.stream).read(buffer);
+        let result = match &self.tls {
+            None => (&self.stream).read(buffer),
+            Some(tls) => {
+                let raw = &mut |input: &mut [u8]| (&self.stream).read(input);
+                tls.read(buffer, raw, &mut Unwaiting(&self.stream))
+            }
+        };
         count(&self.received, result)
     }
 
     /// Like [`read`](Self::read), into several buffers one after the other.
     pub(crate) fn read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        count(&self.received, (&self.stream).read_vectored(buffers))
+        match buffers {
+            [first, ..] if self.tls.is_some() => self.read(first),
+            _ => count(&self.received, (&self.stream).read_vectored(buffers)),
+        }
     }
 
     /// The numbers of bytes received and sent.
@@ -88,14 +168,36 @@ impl Socket {
     /// Whether the peer has closed its side, or the connection is lost. False while earlier bytes are
     /// unread.
     pub(crate) fn is_closed_by_peer(&self) -> bool {
-        let mut byte = [MaybeUninit::uninit()];
-        // A peek, so that the byte stays for the next read.
-        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-        let peeked = SockRef::from(&self.stream).recv_with_flags(&mut byte, flags);
-        match peeked {
+        if let Some(tls) = &self.tls {
+            // What was peeked at is read without waiting.
+            let raw = &mut |input: &mut [u8]| match self.peek()? {
+                0 => Ok(0),
+                _ => (&self.stream).read(input),
+            };
+            return tls.is_closed(raw);
+        }
+        match self.peek() {
             Ok(len) => len == 0,
             Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
         }
+    }
+
+    /// Whether a read would bring something, be it the end.
+    #[cfg(feature = "relay")]
+    pub(crate) fn has_input(&self) -> bool {
+        if self.tls.as_ref().is_some_and(|tls| tls.has_input()) {
+            return true;
+        }
+        !self.peek().is_err_and(|error| {
+            matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+        })
+    }
+
+    /// Looks at the next byte, which stays for the next read, without waiting; 0 if none follow.
+    fn peek(&self) -> io::Result<usize> {
+        let mut byte = [MaybeUninit::uninit()];
+        let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
+        SockRef::from(&self.stream).recv_with_flags(&mut byte, flags)
     }
 
     /// Sets how long a read waits.
@@ -119,15 +221,25 @@ impl Socket {
     }
 
     /// Writes all bytes, and waits if necessary. Only for a connection that plays nothing.
-    pub(crate) fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
-        (&self.stream).write_all(bytes)?;
-        self.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    pub(crate) fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            match self.write(bytes) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(len) => bytes = bytes.get(len..).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
     }
 
     /// Writes some of the first bytes, and waits if necessary.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        count(&self.sent, (&self.stream).write(bytes))
+        let result = match &self.tls {
+            None => (&self.stream).write(bytes),
+            Some(tls) => tls.write(bytes, &mut &self.stream),
+        };
+        count(&self.sent, result)
     }
 
     /// Wakes up the connection's thread from its read as if the peer had closed.
@@ -153,10 +265,25 @@ impl Socket {
                 break;
             }
             match self.read(&mut rest) {
-                Ok(0) | Err(_) => break,
-                Ok(_) => {}
+                Ok(0) => break,
+                Err(error) if error.kind() != ErrorKind::Interrupted => break,
+                Ok(_) | Err(_) => {}
             }
         }
+    }
+}
+
+/// A socket to which writes never wait.
+struct Unwaiting<'a>(&'a TcpStream);
+
+impl Write for Unwaiting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        SockRef::from(self.0).send_with_flags(bytes, flags)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -169,6 +296,10 @@ fn count(bytes: &AtomicU64, result: io::Result<usize>) -> io::Result<usize> {
 
 impl Sink for Socket {
     fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if let Some(tls) = &self.tls {
+            let result = tls.try_send(slices, &mut Unwaiting(&self.stream));
+            return count(&self.sent, result);
+        }
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         let socket = SockRef::from(&self.stream);
         let result = match slices {
@@ -179,11 +310,19 @@ impl Sink for Socket {
         count(&self.sent, result)
     }
 
+    fn flush(&self) -> io::Result<bool> {
+        let tls = self.tls.as_ref();
+        tls.map_or(Ok(true), |tls| tls.flush(&mut Unwaiting(&self.stream)))
+    }
+
     fn shutdown(&self) {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     fn finish(&self) {
+        if let Some(tls) = &self.tls {
+            tls.close(&mut Unwaiting(&self.stream));
+        }
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
