@@ -69,6 +69,21 @@ pub trait Body {
     /// Reads bytes from `offset` on, and returns their number, which may be less than the length of
     /// `buffer`, but is 0 only at the end. Bytes that can't be had are an error.
     fn read(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Reads until the buffer is full, or the end is reached. Tables are read in pieces of some ten bytes, each
+    /// of which would be a packet of its own. An error comes after the bytes before it: with the next call.
+    fn fill(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut len = 0;
+        while let Some(rest) = buffer.get_mut(len..).filter(|rest| !rest.is_empty()) {
+            match self.read(offset + len as u64, rest) {
+                Ok(0) => break,
+                Ok(more) => len += more,
+                Err(_) if len > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(len)
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,39 @@ use crate::record::mp4::tests::script::{Random, Script, WALL, presentation};
 use crate::record::mp4::writer::Mp4Writer;
 use crate::record::name::{Format, path};
 
+/// Ten bytes that are read two at a time, of which those from `broken` on can't be read.
+struct Pieces {
+    broken: u64,
+}
+
+impl Body for Pieces {
+    fn len(&self) -> u64 {
+        10
+    }
+
+    fn read(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        if offset >= self.broken {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let bytes = (offset..self.len()).map(|at| at as u8);
+        let pairs = buffer.iter_mut().zip(bytes).take(2);
+        Ok(pairs.map(|(to, byte)| *to = byte).count())
+    }
+}
+
+#[test]
+fn small_pieces_fill_a_buffer_and_an_error_comes_after_the_bytes_before_it() {
+    let mut buffer = [99; 12];
+    let mut body = Pieces { broken: 20 };
+    assert_eq!(body.fill(0, &mut buffer[..7]).unwrap(), 7);
+    assert_eq!(body.fill(3, &mut buffer).unwrap(), 7);
+    assert_eq!(buffer[..7], [3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(body.fill(10, &mut buffer).unwrap(), 0);
+    let mut body = Pieces { broken: 4 };
+    assert_eq!(body.fill(0, &mut buffer).unwrap(), 4);
+    assert!(body.fill(4, &mut buffer).is_err());
+}
+
 /// A stream that is being recorded.
 struct Recorded {
     disk: SimDisk,

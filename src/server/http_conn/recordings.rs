@@ -159,7 +159,7 @@ impl Bytes {
             let left = usize::try_from(self.range.end - self.range.start).unwrap_or(usize::MAX);
             let len = left.min(room.len());
             let piece = room.get_mut(..len).unwrap_or_default();
-            let read = match self.body.read(self.range.start, piece) {
+            let read = match self.body.fill(self.range.start, piece) {
                 Ok(read) => read,
                 Err(error) => {
                     let client = writer.client;
