@@ -35,13 +35,7 @@ pub(crate) fn watch(
 ) -> Result<Watched, String> {
     pause(HEAD_START, stop)?;
     let players = Players::start(server, protocol, streams, each)?;
-    let deadline = Instant::now() + players::JOIN_TIMEOUT;
-    while !players.have_joined() {
-        if Instant::now() > deadline {
-            return Err("not all players got a keyframe".into());
-        }
-        pause(Duration::from_millis(20), stop)?;
-    }
+    wait_until_joined(&players, stop)?;
     pause(WARM_UP, stop)?;
 
     let before = Load::read(server);
@@ -75,4 +69,16 @@ pub(crate) fn pause(duration: Duration, stop: &AtomicBool) -> Result<(), String>
         }
         thread::sleep(left.min(Duration::from_millis(50)));
     }
+}
+
+/// Waits until each player has seen a keyframe.
+pub(crate) fn wait_until_joined(players: &Players, stop: &AtomicBool) -> Result<(), String> {
+    let deadline = Instant::now() + players::JOIN_TIMEOUT;
+    while !players.have_joined() {
+        if Instant::now() > deadline {
+            return Err("not all players got a keyframe".into());
+        }
+        pause(Duration::from_millis(20), stop)?;
+    }
+    Ok(())
 }

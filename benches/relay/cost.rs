@@ -1,13 +1,13 @@
 //! CPU time per byte that is relayed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::media::Track;
-use crate::players::{self, Players};
+use crate::players::Players;
 use crate::process::{Load, Server};
 use crate::publishers::Publishing;
 use crate::session::Protocol;
-use crate::watch::pause;
+use crate::watch::{pause, wait_until_joined};
 use crate::{COUNT, Options, bare_loop, figures, wait_until_live};
 
 const WARM_UP: Duration = Duration::from_secs(2);
@@ -64,13 +64,7 @@ fn watch(
         wait_until_live(server, "pushes", COUNT, options)?;
     }
     let players = Players::start(played, Protocol::Rtmp, 1, players)?;
-    let deadline = Instant::now() + players::JOIN_TIMEOUT;
-    while !players.have_joined() {
-        if Instant::now() > deadline {
-            return Err("not all players got a keyframe".into());
-        }
-        pause(Duration::from_millis(20), stop)?;
-    }
+    wait_until_joined(&players, stop)?;
     pause(WARM_UP, stop)?;
     let before = Load::read(server);
     pause(options.window, stop)?;

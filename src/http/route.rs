@@ -159,6 +159,20 @@ fn number(digits: &str) -> Option<u64> {
 }
 
 impl Route {
+    /// Whether it shows or changes what only those see who may change it: addresses, and what goes where.
+    pub fn needs_privileges(&self) -> bool {
+        matches!(
+            self,
+            Route::Connections
+                | Route::Connection(_)
+                | Route::Recording(_)
+                | Route::Pushes
+                | Route::Push(_)
+                | Route::Pulls
+                | Route::Pull(_)
+        )
+    }
+
     /// Returns the route of a path as sent: percent-encoded, without the query.
     pub fn of(path: &str) -> Result<Route, Rejected> {
         let path = decode_path(path)?;

@@ -1,6 +1,6 @@
 //! Pushes to servers that refuse, ask for a login, lead elsewhere, or have addresses of another kind.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 use brooklet::config::{Access, User, parse_push};
@@ -183,4 +183,27 @@ fn a_push_to_another_address_of_the_same_server_is_refused() {
         let why = near.pushes()[0].why.clone().unwrap();
         assert!(why.contains("it would go in a circle"), "{host}: {why}");
     }
+}
+
+#[test]
+fn no_more_than_256_streams_are_pushed_at_once() {
+    let near = server(Config::default());
+    // Nobody listens there.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = nobody.local_addr().unwrap();
+    drop(nobody);
+    for number in 0..129 {
+        let push = parse_push(&format!("live/*=rtmp://{place}/app{number}")).unwrap();
+        near.push(push).unwrap();
+    }
+    let publisher = |name: &str| {
+        let url = format!("rtmp://{}/live/{name}", near.rtmp_addresses()[0]);
+        brooklet::client::Client::new(&url)
+            .unwrap()
+            .publish()
+            .unwrap()
+    };
+    let _publishers = [publisher("one"), publisher("two")];
+    wait_until("both are published", || near.streams().len() == 2);
+    assert_eq!(near.pushes().len(), 256);
 }

@@ -1,5 +1,6 @@
 //! Servers that ask their clients to connect anew (E2, "Reconnect Request").
 
+use std::io::{Read, Write};
 use std::thread;
 
 use brooklet::client::{Client, Publisher};
@@ -22,6 +23,11 @@ fn leaving(target: &Server, is_played: bool) -> FakeServer {
 
 /// The same, to a URL.
 pub(crate) fn leaving_to(to: String, is_played: bool) -> FakeServer {
+    leaving_after(Vec::new(), to, is_played)
+}
+
+/// The same, with these bytes before the request.
+fn leaving_after(media: Vec<u8>, to: String, is_played: bool) -> FakeServer {
     FakeServer::start(move |mut stream, _| {
         shake_hands(&mut stream);
         let status = |code: &str| vec![("level", text("status")), ("code", text(code))];
@@ -45,6 +51,7 @@ pub(crate) fn leaving_to(to: String, is_played: bool) -> FakeServer {
             // Otherwise the first keyframe may already be the one with which the client goes on elsewhere.
             wait_for(&mut stream, b"\x17\x01\0\0\0");
         }
+        stream.write_all(&media).unwrap();
         let mut request = status("NetConnection.Connect.ReconnectRequest");
         request.push(("tcUrl", text(&to)));
         send(&mut stream, "onStatus", 0.0, vec![object(request)]);
@@ -54,8 +61,6 @@ pub(crate) fn leaving_to(to: String, is_played: bool) -> FakeServer {
 
 /// Reads until these bytes have come.
 fn wait_for(stream: &mut std::net::TcpStream, bytes: &[u8]) {
-    use std::io::Read;
-
     let mut seen = Vec::new();
     let mut byte = [0];
     while !seen.windows(bytes.len()).any(|window| window == bytes) {
@@ -158,4 +163,28 @@ fn a_push_leaves_a_server_that_always_asks_for_another_connection() {
         why.contains("asks to connect anew again and again")
     });
     assert_eq!(origin.pushes()[0].connections, 4);
+}
+
+#[test]
+fn the_connection_of_a_pull_that_went_elsewhere_can_be_ended() {
+    let (target, edge) = (server(Config::default()), server(Config::default()));
+    let place = target.rtmp_addresses()[0];
+    let mut publisher = client(place).publish().unwrap();
+    publish_keyframe(&mut publisher, 0);
+    // One chunk of chunk stream 6, on message stream 1.
+    let payload = frame(0, true).payload().to_vec();
+    let header = [6, 0, 0, 0, 0, 0, payload.len() as u8, 9, 1, 0, 0, 0];
+    let media = [&header[..], &payload].concat();
+    let source = leaving_after(media, format!("rtmp://{place}/live"), true);
+    let pull = format!("live/door=rtmp://{}/live/door", source.address);
+    edge.pull(parse_pull(&pull).unwrap()).unwrap();
+    let to_target = || {
+        let connections = edge.connections();
+        connections.into_iter().find(|of| of.address == place)
+    };
+    wait_until("the pull is elsewhere", SOON, || to_target().is_some());
+    assert!(edge.kick(to_target().unwrap().id));
+    wait_until("the pull has lost its connection", SOON, || {
+        edge.pulls()[0].connections > 2
+    });
 }

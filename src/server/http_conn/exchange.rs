@@ -89,15 +89,8 @@ impl<'a> Exchange<'a> {
             );
         self.is_shared = match route {
             Route::Home | Route::Player(_) | Route::Asset(_) | Route::Health => true,
-            Route::Connections
-            | Route::Connection(_)
-            | Route::Recording(_)
-            | Route::Pushes
-            | Route::Push(_)
-            | Route::Pulls
-            | Route::Pull(_)
-            | Route::Metrics
-            | Route::Stat => false,
+            route if route.needs_privileges() => false,
+            Route::Metrics | Route::Stat => false,
             _ => {
                 let guard = &self.shared.guard;
                 guard.may_share(&self.credentials, &self.page)

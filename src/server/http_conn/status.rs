@@ -40,17 +40,7 @@ pub(super) fn reply<'s>(
     let guard = &shared.guard;
     let (client, credentials) = (exchange.client, &exchange.credentials);
     let is_privileged = guard.is_privileged(client, credentials, &exchange.page, shared.now());
-    let needs_privileges = matches!(
-        route,
-        Route::Connections
-            | Route::Connection(_)
-            | Route::Recording(_)
-            | Route::Pushes
-            | Route::Push(_)
-            | Route::Pulls
-            | Route::Pull(_)
-    );
-    if needs_privileges && !is_privileged {
+    if route.needs_privileges() && !is_privileged {
         log_wrong_key(exchange, route, None);
         return Err(response_to(&guard.api_refusal(), true));
     }

@@ -8,6 +8,7 @@
 //! The media that are pushed don't pass through the thread of the push: its socket is a subscriber's, to
 //! which the publisher's thread sends.
 
+mod end;
 mod local;
 mod pull;
 mod push;

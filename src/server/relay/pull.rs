@@ -6,14 +6,13 @@
 //!    +---- nobody watches, or failed and waited, while the stream is awaited <----+
 //! ```
 
-mod end;
-
 use std::fmt;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Run;
+use super::end::{End, elsewhere, failed, lost};
 use crate::allowance::Allowance;
 use crate::client::ClientError;
 use crate::client::flv_link::FlvLink;
@@ -40,7 +39,6 @@ use crate::server::Shared;
 use crate::server::relay::local::Local;
 use crate::server::rtmp_conn::SPARE_BLOCKS;
 use crate::url::Url;
-use end::{End, elsewhere, failed, lost};
 
 /// The time for everything from the first packet to the accepted play.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

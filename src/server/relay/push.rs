@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Run;
+use super::end::{End, elsewhere, failed, lost};
+use crate::client::ClientError;
 use crate::client::link::Link;
 use crate::client::target::{LinkOptions, Requests};
-use crate::client::{ClientError, ClientErrorKind};
 use crate::live::capabilities::Capabilities;
 use crate::live::out::framing::Framing;
 use crate::live::out::join::Join;
@@ -57,15 +58,6 @@ const MAX_MESSAGE: u32 = 64 * 1024;
 /// The length of the buffer for what the server says.
 const BUFFER_LEN: usize = 1024;
 
-/// Why a connection, or the attempt to make one, is over.
-enum End {
-    /// The stream has ended, or the push was stopped.
-    Done,
-    Failed(Failure, String),
-    /// The server wants the client elsewhere, or anew.
-    Reconnect(Box<Url>),
-}
-
 /// Pushes a stream until it ends, or the push is stopped.
 pub(super) fn run(shared: &Arc<Shared>, stream: &Arc<Stream>, run: &Run) {
     let push = Push {
@@ -74,7 +66,6 @@ pub(super) fn run(shared: &Arc<Shared>, stream: &Arc<Stream>, run: &Run) {
         run,
     };
     let mut taken = None;
-    let mut url = run.url.clone();
     let mut requests = Requests::default();
     while !push.is_over() {
         if taken.is_none() && !stream.is_live() {
@@ -83,7 +74,7 @@ pub(super) fn run(shared: &Arc<Shared>, stream: &Arc<Stream>, run: &Run) {
         }
         let connection = match taken.take() {
             Some(connection) => Ok(connection),
-            None => push.connect(&url),
+            None => push.connect(&run.url),
         };
         let end = match connection {
             Ok(mut connection) => {
@@ -112,7 +103,6 @@ pub(super) fn run(shared: &Arc<Shared>, stream: &Arc<Stream>, run: &Run) {
             }
             Err(end) => end,
         };
-        url = run.url.clone();
         if let End::Failed(failure, why) = end {
             push.back_off(failure, why);
         }
@@ -259,8 +249,7 @@ impl Push<'_> {
                     ErrorKind::WouldBlock | ErrorKind::Interrupted => continue,
                     _ if self.is_over() => return End::Done,
                     _ => {
-                        let why = ClientError::io(&connection.link.url, "the push", &error);
-                        return End::Failed(Failure::Lost, why.to_string());
+                        return lost(&ClientError::io(&connection.link.url, "the push", &error));
                     }
                 },
             };
@@ -291,8 +280,7 @@ impl Push<'_> {
             let why = format!("{} takes too little", connection.link.url.place());
             return End::Failed(Failure::Lost, why);
         }
-        let why = ClientError::closed(&connection.link.url, "the push");
-        End::Failed(Failure::Lost, why.to_string())
+        lost(&ClientError::closed(&connection.link.url, "the push"))
     }
 
     /// Offers the socket what it hasn't got yet, and notes how the connection is doing. Returns whether
@@ -369,21 +357,22 @@ impl Push<'_> {
         loop {
             let now = connection.link.now();
             let Link { session, url, .. } = &mut connection.link;
-            let event = session.handle(&mut input, now).map_err(|error| {
-                let why = ClientError::protocol(url, &error).to_string();
-                End::Failed(Failure::Lost, why)
-            })?;
+            let event = session.handle(&mut input, now);
+            let event = event.map_err(|error| lost(&ClientError::protocol(url, &error)))?;
             match event {
                 None => break,
                 Some(ClientEvent::Refused(refusal)) => {
                     if let RefusalKind::Redirect(to) = &refusal.kind {
-                        return Err(elsewhere(url, Some(to)));
+                        return Err(elsewhere(url, to));
                     }
                     return Err(failed(&ClientError::refused(url, "the push", &refusal)));
                 }
                 Some(ClientEvent::Reconnect { url: to, .. }) => {
                     self.answer(connection)?;
-                    return Err(elsewhere(&connection.link.url, to.as_deref()));
+                    return Err(elsewhere(
+                        &connection.link.url,
+                        to.as_deref().unwrap_or_default(),
+                    ));
                 }
                 Some(ClientEvent::Output) => self.answer(connection)?,
                 Some(ClientEvent::EndOfStream) => return Err(self.closed(connection)),
@@ -458,32 +447,6 @@ impl Push<'_> {
                 return;
             }
             self.run.sleep((next - now).min(WAIT_TICK));
-        }
-    }
-}
-
-fn failed(error: &ClientError) -> End {
-    let failure = match error.kind() {
-        ClientErrorKind::Cancelled => return End::Done,
-        ClientErrorKind::NameTaken => Failure::NameTaken,
-        ClientErrorKind::Denied => Failure::Rejected,
-        _ => Failure::Lost,
-    };
-    End::Failed(failure, error.to_string())
-}
-
-/// The server at `url` sends its client to another URL, or to the same one.
-fn elsewhere(url: &Url, to: Option<&str>) -> End {
-    match url.refer(to.unwrap_or_default()) {
-        Ok(to) if to.scheme() == url.scheme() => End::Reconnect(Box::new(to)),
-        Ok(to) => {
-            let (from, to) = (url.scheme().name(), to.scheme().name());
-            let why = format!("{} redirects from {from}:// to {to}://", url.place());
-            End::Failed(Failure::Lost, why)
-        }
-        Err(error) => {
-            let why = format!("{} redirects: {error}", url.place());
-            End::Failed(Failure::Lost, why)
         }
     }
 }

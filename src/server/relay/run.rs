@@ -176,9 +176,7 @@ impl Run {
             ..RelayReport::default()
         })
     }
-}
 
-impl Run {
     /// Notes that a socket isn't read any more.
     pub(in crate::server) fn let_go(&self, socket: &Arc<Socket>) {
         let held = &mut lock(&self.state).socket;

@@ -1,4 +1,4 @@
-//! Why a connection of a pull, or the attempt to make one, is over.
+//! Why a connection of a push or pull, or the attempt to make one, is over.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use crate::url::Url;
 
 /// See the module's documentation.
 pub(super) enum End {
-    /// The pull was stopped.
+    /// The push or pull was stopped, or the stream that is pushed has ended.
     Done,
-    /// Nobody watches any more.
+    /// Nobody watches any more what is pulled on demand.
     Unwatched,
-    /// Somebody else publishes the stream.
+    /// Somebody else publishes the stream that is pulled.
     Superseded,
     Failed(Failure, String),
     /// The server wants its client elsewhere, or anew.
@@ -26,6 +26,7 @@ pub(super) fn lost(error: &ClientError) -> End {
 pub(super) fn failed(error: &ClientError) -> End {
     let failure = match error.kind() {
         ClientErrorKind::Cancelled => return End::Done,
+        ClientErrorKind::NameTaken => Failure::NameTaken,
         ClientErrorKind::Denied => Failure::Rejected,
         _ => Failure::Lost,
     };
