@@ -9,13 +9,16 @@
 //! ```
 //!
 //! Players say by the same means for whom they ask: B, which plays from A for C, names C and then itself. If A
-//! pushes a stream to B, and pulls one from there, B finds A in the lists of a publisher and a player of the same
-//! stream, and refuses the later one. Players begin as Flash Player does: who is FMLE is taken for a publisher,
+//! pushes a stream to B, and pulls it from there into itself, B finds the same id in the lists of a publisher and a
+//! player of one stream, and refuses the later one. For that an id also tells which of its streams a server means:
+//! A may pull under another name what it pushes, to see what arrives. Players begin as Flash Player does: who is FMLE is taken for a publisher,
 //! and may be asked to log in as one.
 //!
 //! Servers of other kinds don't pass the list on. A circle through one of them isn't found.
 
 use std::fmt;
+
+use super::stream_key::StreamKey;
 
 /// The number of servers through which a stream may come.
 pub const MAX_HOPS: usize = 8;
@@ -32,25 +35,46 @@ pub const CIRCLE: &str = "this stream comes from this server: it would go in a c
 /// The words for a publisher or player of a stream that has come too far.
 pub const TOO_FAR: &str = "this stream has come through 8 servers already";
 
-/// The id of a running server: random, made when it starts.
+/// The bits of an id that tell the stream.
+const STREAM_BITS: u32 = 12;
+
+/// The number of a running server: random, made when it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerId(u32);
 
 impl ServerId {
-    /// An id from random bytes.
+    /// A number from random bytes.
     pub const fn new(random: [u8; 4]) -> ServerId {
-        ServerId(u32::from_be_bytes(random))
+        ServerId(u32::from_be_bytes(random) >> STREAM_BITS)
     }
 
-    fn parse(text: &str) -> Option<ServerId> {
+    /// The id of one of the server's streams.
+    pub fn hop(self, stream: &StreamKey) -> Hop {
+        let fnv = |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        let name = stream.as_str().bytes().fold(0x811C_9DC5, fnv);
+        Hop((self.0 << STREAM_BITS) | (name >> (u32::BITS - STREAM_BITS)))
+    }
+}
+
+/// A server on the way of a stream, and the stream's name there: 20 bits of the [`ServerId`], and a hash of the
+/// name of 12 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop(u32);
+
+impl Hop {
+    fn parse(text: &str) -> Option<Hop> {
         let is_id = text.len() == ID_DIGITS && text.bytes().all(|c| c.is_ascii_hexdigit());
         let number = u32::from_str_radix(text, 16).ok();
-        number.filter(|_| is_id).map(ServerId)
+        number.filter(|_| is_id).map(Hop)
+    }
+
+    fn is_of(self, server: ServerId) -> bool {
+        self.0 >> STREAM_BITS == server.0
     }
 }
 
 /// Eight hexadecimal digits.
-impl fmt::Display for ServerId {
+impl fmt::Display for Hop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}", self.0)
     }
@@ -59,7 +83,7 @@ impl fmt::Display for ServerId {
 /// The servers through which a stream has come, the first one first: at most [`MAX_HOPS`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Via {
-    ids: [Option<ServerId>; MAX_HOPS],
+    ids: [Option<Hop>; MAX_HOPS],
 }
 
 impl Via {
@@ -68,7 +92,7 @@ impl Via {
         let mut via = Via::default();
         let list = flash_ver.split_once(BEFORE).map_or("", |(_, list)| list);
         let list = list.split_once(')').map_or(list, |(list, _)| list);
-        let ids = list.split(' ').map_while(ServerId::parse);
+        let ids = list.split(' ').map_while(Hop::parse);
         for (place, id) in via.ids.iter_mut().zip(ids) {
             *place = Some(id);
         }
@@ -76,7 +100,7 @@ impl Via {
     }
 
     /// The ids.
-    pub fn ids(&self) -> impl Iterator<Item = ServerId> + '_ {
+    pub fn ids(&self) -> impl Iterator<Item = Hop> + '_ {
         self.ids.iter().flatten().copied()
     }
 
@@ -91,7 +115,7 @@ impl Via {
     }
 
     /// Adds an id at the end. Returns false if there is no room.
-    pub fn push(&mut self, id: ServerId) -> bool {
+    pub fn push(&mut self, id: Hop) -> bool {
         let place = self.ids.iter_mut().find(|place| place.is_none());
         place.map(|place| *place = Some(id)).is_some()
     }
@@ -103,9 +127,9 @@ impl Via {
             .any(|id| other.ids().any(|of_other| of_other == id))
     }
 
-    /// Checks a client's list at the server with this id. Returns the reason for a refusal.
+    /// Checks a client's list at this server. Returns the reason for a refusal.
     pub fn check(&self, own: ServerId) -> Result<(), &'static str> {
-        if self.ids().any(|id| id == own) {
+        if self.ids().any(|id| id.is_of(own)) {
             return Err(CIRCLE);
         }
         // A full list has no room for this server's own id.
@@ -120,7 +144,7 @@ impl Via {
     ///
     /// The list is what came with the stream. If it is full, the own id takes the last place, so that at
     /// least the next server refuses the stream.
-    pub fn flash_ver(&self, is_publisher: bool, version: &str, own: Option<ServerId>) -> String {
+    pub fn flash_ver(&self, is_publisher: bool, version: &str, own: Option<Hop>) -> String {
         let kind = match is_publisher {
             true => "FMLE/3.0",
             false => "LNX 9,0,124,2",
@@ -136,7 +160,7 @@ impl Via {
         }
     }
 
-    fn with_list(&self, mut text: String, own: Option<ServerId>) -> String {
+    fn with_list(&self, mut text: String, own: Option<Hop>) -> String {
         let others = self.ids().filter(|id| Some(*id) != own);
         let most = MAX_HOPS - usize::from(own.is_some());
         for (place, id) in others.take(most).chain(own).enumerate() {
@@ -154,8 +178,12 @@ mod tests {
     use crate::rtmp::connect::MAX_FLASH_VER_LEN;
     use proptest::prelude::*;
 
-    fn id(number: u32) -> ServerId {
-        ServerId(number)
+    fn id(number: u32) -> Hop {
+        Hop(number)
+    }
+
+    fn door() -> StreamKey {
+        StreamKey::new("live", "door").unwrap()
     }
 
     fn numbers(via: &Via) -> Vec<u32> {
@@ -186,29 +214,46 @@ mod tests {
 
     #[test]
     fn a_stream_that_returns_is_refused() {
-        let [a, b, c] = [1, 2, 3].map(id);
+        let [a, b, c, d] = [1, 2, 3, 4].map(ServerId);
+        let from = |via: &Via, server: ServerId| {
+            Via::parse(&via.flash_ver(true, "1.2.0", Some(server.hop(&door()))))
+        };
         let from_camera = Via::parse("FMLE/3.0");
         assert_eq!(from_camera.check(a), Ok(()));
-        let from_a = Via::parse(&from_camera.flash_ver(true, "1.2.0", Some(a)));
+        let from_a = from(&from_camera, a);
         assert_eq!((from_a.check(a), from_a.check(b)), (Err(CIRCLE), Ok(())));
-        let from_b = Via::parse(&from_a.flash_ver(true, "1.2.0", Some(b)));
-        assert_eq!(numbers(&from_b), [1, 2]);
-        let from_c = Via::parse(&from_b.flash_ver(false, "1.2.0", Some(c)));
+        let from_b = from(&from_a, b);
+        let servers = numbers(&from_b).into_iter().map(|id| id >> STREAM_BITS);
+        assert_eq!(servers.collect::<Vec<_>>(), [1, 2]);
+        let from_c = from(&from_b, c);
         assert_eq!(
             (from_c.check(a), from_c.check(b)),
             (Err(CIRCLE), Err(CIRCLE))
         );
-        assert_eq!(from_c.check(id(4)), Ok(()));
+        assert_eq!(from_c.check(d), Ok(()));
+    }
+
+    #[test]
+    fn a_list_meets_another_only_where_a_server_means_the_same_stream() {
+        let server = ServerId::new([0x0A, 0x1B, 0x2C, 0x3D]);
+        let list = |name| {
+            let mut via = Via::default();
+            assert!(via.push(server.hop(&StreamKey::new("live", name).unwrap())));
+            via
+        };
+        assert!(list("door").meets(&list("door")));
+        assert!(!list("door").meets(&list("return")));
+        assert!(list("return").ids().all(|hop| hop.is_of(server)));
     }
 
     #[test]
     fn eight_servers_are_the_limit() {
         let mut via = Via::default();
         for number in 1..=8 {
-            assert_eq!(via.check(id(99)), Ok(()), "{number}");
+            assert_eq!(via.check(ServerId(99)), Ok(()), "{number}");
             via = Via::parse(&via.flash_ver(true, "10.20.3000", Some(id(number))));
         }
-        assert_eq!(via.check(id(99)), Err(TOO_FAR));
+        assert_eq!(via.check(ServerId(99)), Err(TOO_FAR));
         assert!(!via.push(id(99)));
         let longest = via.flash_ver(false, "10.20.3000", Some(id(9)));
         assert!(longest.len() <= MAX_FLASH_VER_LEN, "{longest}");
@@ -237,7 +282,7 @@ mod tests {
             prop_assert_eq!(fits, ids.len().min(MAX_HOPS));
             let read = Via::parse(&via.flash_ver(own % 2 == 0, "1", Some(id(own))));
             prop_assert_eq!(read.ids().last(), Some(id(own)));
-            prop_assert_eq!(read.check(id(own)), Err(CIRCLE));
+            prop_assert_eq!(read.check(ServerId(own >> STREAM_BITS)), Err(CIRCLE));
         }
 
         #[test]

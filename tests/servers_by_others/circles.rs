@@ -114,3 +114,19 @@ fn a_camera_is_pushed_to_where_its_stream_would_be_pulled_from_without_it() {
         it["why"] == "somebody publishes it here"
     });
 }
+
+#[test]
+fn a_server_may_pull_what_it_pushes_under_another_name() {
+    let far = Brooklet::start(&[]);
+    let seen = format!("live/seen={}", far.url("door"));
+    let near = Brooklet::start(&["--pull", &seen]);
+    wait_for_connection(&near);
+    begin(&near, "pushes", &format!("live/door={}", far.url("door")));
+    let source = Source::made_up(LONG);
+    let _camera = publish(&source, &near.url("door"));
+    for kind in ["pushes", "pulls"] {
+        wait_for_relay(&near, kind, "what arrives is seen", |it| {
+            it["state"] == "live"
+        });
+    }
+}

@@ -1,6 +1,9 @@
 //! brooklet as a client inside of TLS: its commands, pushes and pulls.
 
 use std::process::{Command, Output};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use crate::common::certificates::{Certificates, HERE, Secured, VALID};
 use crate::common::client::Client;
@@ -130,8 +133,17 @@ fn a_certificate_is_trusted_by_its_pin_or_by_itself() {
     made.self_sign("self");
     let far = Secured::start_as(&made, "self");
     let mut camera = camera(&far.server, "cam");
-    camera.send_frame(1, 40, false, 100);
     far.server.wait_for_log("live/cam: H.264", 1);
+    // The thread ends with the test, which drops the sender.
+    let (_running, ended) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        for number in 1.. {
+            if ended.recv_timeout(Duration::from_millis(20)) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+            camera.send_frame(number, number * 20, false, 100);
+        }
+    });
     let own = made.path("self.pem");
     let right = made.fingerprint("self");
     let wrong = made.fingerprint("server");

@@ -76,7 +76,7 @@ impl<'a> Local<'a> {
                     .for_each(|viewer| via.merge(&Via::parse(&viewer.client)));
             }
         }
-        let own = shared.relays.own;
+        let own = shared.relays.own.hop(&self.pull.stream);
         via.flash_ver(false, env!("CARGO_PKG_VERSION"), Some(own))
     }
 

@@ -157,7 +157,8 @@ impl Relays {
         let publisher = publisher.and_then(|(id, _)| shared.connections.report_of(id));
         let via = publisher.map(|publisher| Via::parse(&publisher.client));
         let via = via.unwrap_or_default();
-        via.flash_ver(true, env!("CARGO_PKG_VERSION"), Some(self.own))
+        let own = self.own.hop(stream.key());
+        via.flash_ver(true, env!("CARGO_PKG_VERSION"), Some(own))
     }
 
     /// Pushes a stream that was just published wherever that is wanted.
