@@ -159,7 +159,7 @@ fn number(digits: &str) -> Option<u64> {
 }
 
 impl Route {
-    /// Whether it shows or changes what only those see who may change it: addresses, and what goes where.
+    /// Whether it is for privileged clients only, because it shows addresses and targets, or changes something.
     pub fn needs_privileges(&self) -> bool {
         matches!(
             self,

@@ -8,13 +8,16 @@
 //! C -> A           FMLE/3.0 (compatible; brooklet/1.2.0; via 0a1b2c3d 4e5f6071 8293a4b5)     refused by A
 //! ```
 //!
-//! Players say by the same means for whom they ask: B, which plays from A for C, names C and then itself. If A
-//! pushes a stream to B, and pulls it from there into itself, B finds the same id in the lists of a publisher and a
-//! player of one stream, and refuses the later one. For that an id also tells which of its streams a server means:
-//! A may pull under another name what it pushes, to see what arrives. Players begin as Flash Player does: who is FMLE is taken for a publisher,
-//! and may be asked to log in as one.
+//! An id has two parts: `0a1b2` is the server, and `c3d` a hash of the stream's name there.
 //!
-//! Servers of other kinds don't pass the list on. A circle through one of them isn't found.
+//! Players say by the same means for whom they ask: B, which plays from A for C, names C and then itself. If A
+//! pushes a stream to B, and pulls it from there into itself, B finds the same id in the lists of a publisher and
+//! a player of one stream, and refuses the later one. A may pull what it pushes under another name, to see what
+//! arrives: then the ids differ. Players begin as Flash Player does: who is FMLE is taken for a publisher, and may
+//! be asked to log in as one.
+//!
+//! A circle isn't found if it leads through a server of another kind, which doesn't pass the list on, or if a pull
+//! gives the stream another name and a push takes it on from there: a pull gets no list.
 
 use std::fmt;
 
